@@ -1,0 +1,98 @@
+/*
+ * Compressors: a vector of float32 to payload bytes. One table, one interface; error feedback stands outside
+ * (codec/feedback.h), reading payloads in codec/payload.h, the wire format in codec/README.md.
+ * Everything here is deterministic and may be called from any thread.
+ */
+#ifndef FL_CODEC_CODEC_H
+#define FL_CODEC_CODEC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "kernels/kernels.h"
+
+/* Wire ids: never reused, never renumbered. */
+enum fl_codec_id {
+    FL_CODEC_DENSE = 1,         /* every value, float32 */
+    FL_CODEC_THRESHOLD = 2,     /* hard threshold: exact values with |p| >= lambda */
+    FL_CODEC_INT_THRESHOLD = 3, /* integer hard threshold on a power-of-two grid, rule R8 */
+    FL_CODEC_TOPK = 4,          /* the k largest magnitudes of the whole vector */
+    FL_CODEC_TOPK_TENSOR = 5,   /* the k_l largest magnitudes of each tensor */
+};
+
+/* Largest vector: indices are 32 bits. */
+#define FL_CODEC_DIM_MAX ((size_t)UINT32_MAX)
+/* Largest magnitude of a level; what exceeds it stays in the residual (rule R8). */
+#define FL_CODEC_LEVEL_MAX (INT32_C(1) << 20)
+/* Grid steps run from 2^-100 to 2^60: see the proof in codec/grid.h. */
+#define FL_CODEC_STEP_LOG2_MIN (-100)
+#define FL_CODEC_STEP_LOG2_MAX 60
+/* The grid may be finer than 2 lambda by at most 2^17. */
+#define FL_CODEC_FINEST_SHIFT 17
+/* Range of lambda for the grid codec that fl_lambda_from_rms() stays in, as powers of two. */
+#define FL_CODEC_LAMBDA_LOG2_MIN (-80)
+#define FL_CODEC_LAMBDA_LOG2_MAX 59
+
+struct fl_codec_params {
+    enum fl_codec_id id;
+    float lambda;  /* parameter units, > 0: threshold and int-threshold (there a power of two) */
+    int step_log2; /* int-threshold: grid step 2^step_log2, lambda * 2^-16 <= step <= 2 * lambda */
+    double ratio;  /* top-k: share of coordinates sent, in (0, 1] */
+    const size_t *tensor_elems; /* topk-tensor: borrowed, elements of each tensor, each > 0 */
+    size_t tensor_count;        /* topk-tensor: their sum is the size of the vector */
+};
+
+/* One row of the table of codecs. */
+struct fl_codec {
+    enum fl_codec_id id;
+    const char *name;    /* "dense", "threshold", "int-threshold", "topk", "topk-tensor" */
+    int on_grid;         /* 1: values are integer levels times a step, summed exactly as integers */
+    int uses_lambda;     /* 1: params.lambda matters */
+    int uses_ratio;      /* 1: params.ratio matters */
+    int uses_tensors;    /* 1: params.tensor_elems matters */
+    const char *summary; /* one line for --help */
+};
+
+/* The whole table, ret_count rows. */
+const struct fl_codec *fl_codec_table(size_t *ret_count);
+
+/* Row by name or by wire id; NULL when unknown. */
+const struct fl_codec *fl_codec_find(const char *name);
+const struct fl_codec *fl_codec_find_id(unsigned id);
+
+/*
+ * Whether params make sense for vectors of dim elements. FL_ERR_NOT_FOUND: unknown codec; FL_ERR_SHAPE: dim
+ * is 0 or the tensors do not add up to it; FL_ERR_LIMIT: dim above FL_CODEC_DIM_MAX; FL_ERR_RANGE: lambda not
+ * finite or <= 0 (or no power of two on the grid), step or ratio outside their range.
+ */
+FL_MUST_CHECK enum fl_status fl_codec_params_check(const struct fl_codec_params *params, size_t dim);
+
+/* k = max(1, floor(ratio * elems)), the product in float64. */
+size_t fl_codec_top_count(double ratio, size_t elems);
+
+/*
+ * Appends the payload of p, shape (dim), finite, to payload. On failure payload is unchanged:
+ * the failures of fl_codec_params_check, FL_ERR_NOT_FINITE, FL_ERR_NOMEM, FL_ERR_LIMIT of the buffer.
+ * Needs 8 bytes of memory a survivor while it runs.
+ */
+FL_MUST_CHECK enum fl_status fl_codec_encode(const struct fl_kernels *kernels,
+                                             const struct fl_codec_params *params, const float *p, size_t dim,
+                                             struct fl_buf *payload);
+
+/*
+ * The rule for lambda (reference: defaults): 4 * rms, rounded to the nearest power of two on a logarithmic
+ * scale and clamped to 2^FL_CODEC_LAMBDA_LOG2_MIN .. 2^FL_CODEC_LAMBDA_LOG2_MAX; the least of them when rms
+ * is 0, negative or NaN. rms: root mean square of the first round's deltas, parameter units.
+ */
+float fl_lambda_from_rms(double rms);
+
+/* The nearest power of two to lambda in the same sense and range, for a lambda given by a person. */
+float fl_lambda_nearest_power(double lambda);
+
+/* log2 of a power of two; what params.step_log2 is for step = lambda is this, for 2 lambda (the default)
+ * one more. FL_ERR_RANGE when lambda is not a positive normal power of two. */
+FL_MUST_CHECK enum fl_status fl_lambda_log2(float lambda, int *ret_log2);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * Error feedback round any codec: what a payload does not carry waits in the residual. Not for deciding when
+ * a residual counts (client/core does, rules R1-R7). Source: Sahu et al. 2021, Algorithm 1; algorithms.md
+ * section 1.4.
+ */
+#ifndef FL_CODEC_FEEDBACK_H
+#define FL_CODEC_FEEDBACK_H
+
+#include "codec/codec.h"
+#include "codec/payload.h"
+
+/*
+ * p = delta + residual; appends the payload of p; ret_residual = p - q with q as decoded from that payload.
+ * q + ret_residual == p in every bit of value for all codecs (rule R8).
+ *
+ * delta, residual  shape (dim) float32, parameter units, delta = x_start - x_end (a descent direction)
+ * ret_residual     shape (dim), must not overlap the others; unspecified after a failure
+ * ret_payload      the payload as checked, borrows from payload, valid until that buffer changes
+ *
+ * FL_ERR_NOT_FINITE when p has a NaN or infinity, else the failures of fl_codec_encode(). On failure
+ * delta, residual and payload are unchanged.
+ */
+FL_MUST_CHECK enum fl_status fl_error_feedback_step(const struct fl_kernels *kernels,
+                                                    const struct fl_codec_params *params, const float *delta,
+                                                    const float *residual, size_t dim, struct fl_buf *payload,
+                                                    float *ret_residual, struct fl_payload *ret_payload);
+
+#endif

@@ -1,0 +1,71 @@
+/*
+ * Reading payloads, hostile ones too: fl_payload_check() validates every bit without allocating and gives a
+ * `struct fl_payload`, and only that can be decoded or added, so bad bytes never reach an accumulator.
+ * Not for making payloads (codec/codec.h, codec/downlink.h). The format is in codec/README.md.
+ * All calls are thread-safe on the same payload.
+ */
+#ifndef FL_CODEC_PAYLOAD_H
+#define FL_CODEC_PAYLOAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "codec/codec.h"
+
+/* Wire id of a sparse assignment (downlink delta): values replace, they are not added. No codec of params. */
+#define FL_PAYLOAD_ASSIGN 6
+
+/* A checked payload. Fields may be read; only fl_payload_check() and fl_sparse_check() fill them. */
+struct fl_payload {
+    struct fl_bytes bytes;          /* borrowed; must stay as it was when checked */
+    unsigned kind;                  /* enum fl_codec_id or FL_PAYLOAD_ASSIGN */
+    size_t dim;                     /* elements of the vector */
+    size_t count;                   /* coordinates sent */
+    float lambda;                   /* parameter units, 0 where the codec has none */
+    int step_log2;                  /* grid step 2^step_log2, 0 where the codec has none */
+    int on_grid;                    /* 1: levels, 0: float32 values */
+    double sum_squares;             /* of the decoded values, float64, in index order */
+    float max_abs;                  /* largest magnitude among the decoded values */
+    int32_t level_max;              /* largest |level|, 0 off the grid */
+    size_t directory_at, bodies_at; /* for payload.c: offsets in bytes */
+    unsigned range_log2, bitmap;    /* for payload.c: size of a range, mode of a single range */
+};
+
+/*
+ * Checks a whole payload against what was agreed: kind, dim, lambda and step equal to those of params,
+ * counts, indices strictly increasing and < dim, levels non-zero and in range, values finite (threshold: |v|
+ * >= lambda; top-k: non-zero, not more than k), no bit left over. Allocates nothing. bytes is borrowed by
+ * ret_payload. FL_ERR_TRUNCATED, FL_ERR_FORMAT, FL_ERR_SHAPE (dim), FL_ERR_RANGE (lambda, step, count,
+ * value), FL_ERR_NOT_FINITE, or a failure of fl_codec_params_check().
+ */
+FL_MUST_CHECK enum fl_status fl_payload_check(const struct fl_codec_params *params, size_t dim,
+                                              struct fl_bytes bytes, struct fl_payload *ret_payload);
+
+/* ret_q[i] = decoded value of coordinate i, 0 where nothing was sent; shape (payload->dim). */
+void fl_payload_decode(const struct fl_payload *payload, float *ret_q);
+
+/*
+ * sum[i - begin] += weight * level[i] for begin <= i < end <= dim, exactly; grid payloads only. The caller
+ * has proven |weight| * 2^20 and the sums to stay below 2^63 (rule R8). A payload on a coarser grid than the
+ * accumulator's unit brings the factor in its weight.
+ */
+void fl_payload_add_levels(const struct fl_payload *payload, int64_t weight, int64_t *sum, size_t begin,
+                           size_t end);
+
+/* sum[i - begin] += weight * q[i] in float64 for begin <= i < end <= dim; any payload but an assignment. */
+void fl_payload_add_values(const struct fl_payload *payload, double weight, double *sum, size_t begin,
+                           size_t end);
+
+/* x[i] -= q[i] where something was sent, float32; exact when x is the p the payload was made from. */
+void fl_payload_subtract(const struct fl_payload *payload, float *x);
+
+/* x[i] += q[i] where something was sent, float32; exact when x is the residual that was left (rules R6, R8).
+ */
+void fl_payload_fold(const struct fl_payload *payload, float *x);
+
+/* x[i] = v[i] where something was sent; for FL_PAYLOAD_ASSIGN. */
+void fl_payload_assign(const struct fl_payload *payload, float *x);
+
+#endif
