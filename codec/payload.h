@@ -29,8 +29,9 @@ struct fl_payload {
     double sum_squares;             /* of the decoded values, float64, in index order */
     float max_abs;                  /* largest magnitude among the decoded values */
     int32_t level_max;              /* largest |level|, 0 off the grid */
-    size_t directory_at, bodies_at; /* for payload.c: offsets in bytes */
-    unsigned range_log2, bitmap;    /* for payload.c: size of a range, mode of a single range */
+    size_t directory_at, bodies_at; /* for reader.c: offsets in bytes */
+    unsigned range_log2, bitmap,
+        shift; /* for reader.c: size of a range, mode of a single range, 2 lambda / step */
 };
 
 /*

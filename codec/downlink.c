@@ -1,0 +1,107 @@
+#include "codec/downlink.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/writer.h"
+
+_Static_assert(sizeof(float) == sizeof(uint32_t), "values travel as their bits");
+
+enum fl_status fl_publish_threshold(const struct fl_kernels *kernels, const double *x, float *x_hat,
+                                    uint32_t *touched, size_t dim, double lambda_down, uint32_t version,
+                                    size_t *ret_count)
+{
+    if (!(lambda_down >= 0 && isfinite(lambda_down)))
+        return FL_ERR_RANGE;
+    for (size_t i = 0; i < dim; i++) {
+        if (!isfinite((float)x[i]))
+            return FL_ERR_NOT_FINITE;
+    }
+    *ret_count = kernels->publish(x, x_hat, touched, dim, lambda_down, version);
+    return FL_OK;
+}
+
+size_t fl_delta_count(const uint32_t *touched, size_t dim, uint32_t have)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < dim; i++)
+        count += touched[i] > have;
+    return count;
+}
+
+void fl_delta_collect(const uint32_t *touched, const float *x_hat, size_t dim, uint32_t have,
+                      uint32_t *ret_indices, float *ret_values)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < dim; i++) {
+        if (touched[i] > have) {
+            ret_indices[at] = (uint32_t)i;
+            ret_values[at++] = x_hat[i];
+        }
+    }
+}
+
+enum fl_status fl_delta_encode(const uint32_t *touched, const float *x_hat, size_t dim, uint32_t have,
+                               struct fl_buf *payload)
+{
+    size_t count = fl_delta_count(touched, dim, have);
+    uint32_t *indices = NULL;
+    float *values = NULL;
+    enum fl_status st = FL_ERR_NOMEM;
+    if (count) {
+        indices = calloc(count, sizeof *indices);
+        values = calloc(count, sizeof *values);
+        if (!indices || !values)
+            goto out;
+        fl_delta_collect(touched, x_hat, dim, have, indices, values);
+    }
+    st = fl_sparse_encode(indices, values, count, dim, payload);
+out:
+    free(indices);
+    free(values);
+    return st;
+}
+
+static enum fl_status check_sparse(const uint32_t *indices, const float *values, size_t count, size_t dim)
+{
+    if (!dim)
+        return FL_ERR_SHAPE;
+    if (dim > FL_CODEC_DIM_MAX)
+        return FL_ERR_LIMIT;
+    for (size_t i = 0; i < count; i++) {
+        if (indices[i] >= dim || (i && indices[i] <= indices[i - 1]))
+            return FL_ERR_SHAPE;
+        if (!isfinite(values[i]))
+            return FL_ERR_NOT_FINITE;
+    }
+    return FL_OK;
+}
+
+enum fl_status fl_sparse_encode(const uint32_t *indices, const float *values, size_t count, size_t dim,
+                                struct fl_buf *payload)
+{
+    enum fl_status st = check_sparse(indices, values, count, dim);
+    if (st)
+        return st;
+    struct fl_payload_head head = {.kind = FL_PAYLOAD_ASSIGN, .dim = dim, .count = count};
+    uint32_t *words = NULL;
+    if (count) {
+        words = calloc(count, sizeof *words);
+        if (!words)
+            return FL_ERR_NOMEM;
+        memcpy(words, values, count * sizeof *words);
+    }
+    st = fl_payload_write(&head, indices, words, payload);
+    free(words);
+    return st;
+}
+
+enum fl_status fl_sparse_apply(struct fl_bytes bytes, float *x, size_t dim)
+{
+    struct fl_payload payload;
+    enum fl_status st = fl_sparse_check(dim, bytes, &payload);
+    if (!st)
+        fl_payload_assign(&payload, x);
+    return st;
+}

@@ -1,0 +1,212 @@
+#include "codec/payload.h"
+
+#include <math.h>
+
+#include "codec/cursor.h"
+#include "codec/downlink.h"
+#include "codec/floats.h"
+#include "codec/layout.h"
+#include "codec/reader.h"
+
+/* Where rows end and bodies start, and that the rows add up to count and to the bytes there are. */
+static enum fl_status check_directory(struct fl_payload *payload, struct fl_cursor *cursor)
+{
+    uint64_t ranges = fl_layout_range_count(payload->dim, payload->range_log2), count = 0, size = 0;
+    payload->directory_at = cursor->at;
+    for (uint64_t i = 0; i < ranges; i++) {
+        uint64_t row, coded = 0;
+        enum fl_status st = fl_cursor_varint(cursor, &row);
+        if (!st && row >> 1)
+            st = fl_cursor_varint(cursor, &coded);
+        if (st)
+            return st;
+        count += row >> 1;
+        size += coded + (fl_payload_has_floats(payload->kind) ? (row >> 1) * 4 : 0);
+    }
+    payload->bodies_at = cursor->at;
+    if (count != payload->count)
+        return FL_ERR_FORMAT;
+    if (size != fl_cursor_left(cursor))
+        return size > fl_cursor_left(cursor) ? FL_ERR_TRUNCATED : FL_ERR_FORMAT;
+    return FL_OK;
+}
+
+/* What is known of the values while they are checked. */
+struct check {
+    struct fl_payload *payload;
+    const struct fl_codec_params *params; /* NULL for an assignment */
+    size_t tensor, tensor_end, tensor_used;
+    double step;
+};
+
+/* topk-tensor: no tensor has more than its share. */
+static enum fl_status check_tensor_share(struct check *check, uint32_t index)
+{
+    const struct fl_codec_params *params = check->params;
+    while (index >= check->tensor_end) {
+        check->tensor_end += params->tensor_elems[++check->tensor];
+        check->tensor_used = 0;
+    }
+    size_t share = fl_codec_top_count(params->ratio, params->tensor_elems[check->tensor]);
+    return ++check->tensor_used > share ? FL_ERR_RANGE : FL_OK;
+}
+
+static enum fl_status check_value(struct check *check, uint32_t index, uint32_t word, float *ret_value)
+{
+    struct fl_payload *payload = check->payload;
+    if (payload->on_grid) {
+        int32_t level = (int32_t)word, magnitude = level < 0 ? -level : level;
+        if (magnitude > payload->level_max)
+            payload->level_max = magnitude;
+        *ret_value = (float)((double)level * check->step);
+        return FL_OK;
+    }
+    *ret_value = fl_float_from_bits(word);
+    if (!fl_float_bits_finite(word))
+        return FL_ERR_NOT_FINITE;
+    switch (payload->kind) {
+    case FL_CODEC_THRESHOLD:
+        return fabsf(*ret_value) >= payload->lambda ? FL_OK : FL_ERR_RANGE;
+    case FL_CODEC_TOPK:
+        return *ret_value != 0 ? FL_OK : FL_ERR_RANGE;
+    case FL_CODEC_TOPK_TENSOR:
+        return *ret_value != 0 ? check_tensor_share(check, index) : FL_ERR_RANGE;
+    default:
+        return FL_OK;
+    }
+}
+
+static enum fl_status check_group(void *user, const struct fl_group *group)
+{
+    struct check *check = user;
+    struct fl_payload *payload = check->payload;
+    for (size_t i = 0; i < group->size; i++) {
+        float value;
+        enum fl_status st = check_value(check, group->indices[i], group->words[i], &value);
+        if (st)
+            return st;
+        payload->sum_squares += (double)value * (double)value;
+        payload->max_abs = fabsf(value) > payload->max_abs ? fabsf(value) : payload->max_abs;
+    }
+    return FL_OK;
+}
+
+/* Header fields that only some kinds have, compared with what was agreed. */
+static enum fl_status check_lambda(const struct fl_codec_params *params, struct fl_payload *payload,
+                                   struct fl_cursor *cursor)
+{
+    const uint8_t *at;
+    if (payload->kind == FL_CODEC_THRESHOLD) {
+        enum fl_status st = fl_cursor_bytes(cursor, 4, &at);
+        if (st)
+            return st;
+        payload->lambda = params->lambda;
+        return fl_load_le32(at) == fl_float_bits(params->lambda) ? FL_OK : FL_ERR_RANGE;
+    }
+    if (payload->kind == FL_CODEC_INT_THRESHOLD) {
+        int lambda_log2;
+        enum fl_status st = fl_cursor_bytes(cursor, 2, &at);
+        if (!st)
+            st = fl_lambda_log2(params->lambda, &lambda_log2);
+        if (st)
+            return st;
+        payload->lambda = params->lambda;
+        payload->step_log2 = params->step_log2;
+        payload->shift = fl_layout_shift(lambda_log2, params->step_log2);
+        payload->on_grid = 1;
+        return (int8_t)at[0] == params->step_log2 && at[1] == payload->shift ? FL_OK : FL_ERR_RANGE;
+    }
+    return FL_OK;
+}
+
+static enum fl_status check_count(const struct fl_codec_params *params, const struct fl_payload *payload)
+{
+    size_t most = payload->dim;
+    if (payload->kind == FL_CODEC_TOPK)
+        most = fl_codec_top_count(params->ratio, payload->dim);
+    return payload->count > most ? FL_ERR_RANGE : FL_OK;
+}
+
+static enum fl_status check_header(const struct fl_codec_params *params, size_t dim, unsigned kind,
+                                   struct fl_cursor *cursor, struct fl_payload *payload)
+{
+    const uint8_t *first;
+    uint64_t wire_dim, count;
+    enum fl_status st = fl_cursor_bytes(cursor, 1, &first);
+    if (st)
+        return st;
+    if ((*first >> 4 & 7) != FL_LAYOUT_VERSION)
+        return FL_ERR_VERSION;
+    if ((*first & 15) != kind)
+        return FL_ERR_FORMAT;
+    payload->bitmap = *first >> 7;
+    st = fl_cursor_varint(cursor, &wire_dim);
+    if (st)
+        return st;
+    if (wire_dim != dim)
+        return FL_ERR_SHAPE;
+    count = dim;
+    if (kind != FL_CODEC_DENSE)
+        st = fl_cursor_varint(cursor, &count);
+    if (st)
+        return st;
+    payload->count = (size_t)count;
+    st = check_count(params, payload);
+    return st ? st : check_lambda(params, payload, cursor);
+}
+
+/* Where the parts lie. Leaves the bodies to fl_payload_walk(). */
+static enum fl_status check_parts(struct fl_payload *payload, struct fl_cursor *cursor)
+{
+    payload->directory_at = payload->bodies_at = cursor->at;
+    int coded = payload->kind != FL_CODEC_DENSE && payload->count;
+    if (coded)
+        payload->range_log2 = fl_layout_range_log2(payload->dim, payload->count);
+    int ranges = coded && fl_layout_range_count(payload->dim, payload->range_log2) > 1;
+    if (payload->bitmap && (!coded || ranges))
+        return FL_ERR_FORMAT;
+    if (ranges)
+        return check_directory(payload, cursor);
+    if (coded)
+        return FL_OK;
+    uint64_t size = payload->kind == FL_CODEC_DENSE ? (uint64_t)payload->dim * 4 : 0;
+    if (fl_cursor_left(cursor) != size)
+        return fl_cursor_left(cursor) < size ? FL_ERR_TRUNCATED : FL_ERR_FORMAT;
+    return FL_OK;
+}
+
+static enum fl_status check_payload(const struct fl_codec_params *params, size_t dim, unsigned kind,
+                                    struct fl_bytes bytes, struct fl_payload *ret_payload)
+{
+    struct fl_payload payload = {.bytes = bytes, .kind = kind, .dim = dim};
+    struct fl_cursor cursor = {.bytes = bytes};
+    struct check check = {.payload = &payload, .params = params};
+    enum fl_status st = check_header(params, dim, kind, &cursor, &payload);
+    if (!st)
+        st = check_parts(&payload, &cursor);
+    if (st)
+        return st;
+    check.step = ldexp(1.0, payload.step_log2);
+    if (kind == FL_CODEC_TOPK_TENSOR)
+        check.tensor_end = params->tensor_elems[0];
+    st = fl_payload_walk(&payload, 0, dim, check_group, &check);
+    if (!st)
+        *ret_payload = payload;
+    return st;
+}
+
+enum fl_status fl_payload_check(const struct fl_codec_params *params, size_t dim, struct fl_bytes bytes,
+                                struct fl_payload *ret_payload)
+{
+    enum fl_status st = fl_codec_params_check(params, dim);
+    return st ? st : check_payload(params, dim, (unsigned)params->id, bytes, ret_payload);
+}
+
+enum fl_status fl_sparse_check(size_t dim, struct fl_bytes bytes, struct fl_payload *ret_payload)
+{
+    if (!dim)
+        return FL_ERR_SHAPE;
+    if (dim > FL_CODEC_DIM_MAX)
+        return FL_ERR_LIMIT;
+    return check_payload(NULL, dim, FL_PAYLOAD_ASSIGN, bytes, ret_payload);
+}

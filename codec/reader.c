@@ -1,0 +1,184 @@
+#include "codec/reader.h"
+
+#include "codec/cursor.h"
+#include "codec/grid.h"
+#include "codec/layout.h"
+
+/* One range as the directory tells it. */
+struct range {
+    uint64_t start, elems;
+    size_t count;
+    int bitmap;
+    struct fl_bytes coded, floats;
+};
+
+/* The next row of the directory and its part of the bodies. */
+static enum fl_status get_range(struct fl_cursor *directory, struct fl_cursor *bodies, unsigned kind,
+                                struct range *range)
+{
+    uint64_t row, coded;
+    enum fl_status st = fl_cursor_varint(directory, &row);
+    if (st)
+        return st;
+    range->count = (size_t)(row >> 1);
+    range->bitmap = row & 1;
+    range->coded = range->floats = (struct fl_bytes){0};
+    if (range->count > range->elems)
+        return FL_ERR_RANGE;
+    if (!range->count)
+        return range->bitmap ? FL_ERR_FORMAT : FL_OK;
+    st = fl_cursor_varint(directory, &coded);
+    if (st)
+        return st;
+    range->coded.size = (size_t)coded;
+    range->floats.size = fl_payload_has_floats(kind) ? range->count * 4 : 0;
+    st = fl_cursor_bytes(bodies, range->coded.size, &range->coded.data);
+    return st ? st : fl_cursor_bytes(bodies, range->floats.size, &range->floats.data);
+}
+
+/* Next size indices of a bitmap; *bit is where to go on. */
+static enum fl_status read_bitmap(const struct range *range, uint64_t *bit, size_t size,
+                                  uint32_t *ret_indices)
+{
+    for (size_t i = 0; i < size; i++) {
+        while (*bit < range->elems && !(range->coded.data[*bit / 8] >> (*bit % 8) & 1))
+            ++*bit;
+        if (*bit >= range->elems)
+            return FL_ERR_FORMAT;
+        ret_indices[i] = (uint32_t)(range->start + (*bit)++);
+    }
+    return FL_OK;
+}
+
+static enum fl_status read_gaps(const struct range *range, struct fl_rice_stream *gaps,
+                                struct fl_bit_reader *reader, uint64_t *next, size_t size,
+                                uint32_t *ret_indices)
+{
+    uint32_t numbers[FL_RICE_BLOCK];
+    enum fl_status st = fl_rice_read(gaps, reader, size, numbers);
+    if (st)
+        return st;
+    uint64_t end = range->start + range->elems;
+    for (size_t i = 0; i < size; i++) {
+        *next += numbers[i];
+        if (*next >= end)
+            return FL_ERR_RANGE;
+        ret_indices[i] = (uint32_t)(*next)++;
+    }
+    return FL_OK;
+}
+
+static enum fl_status read_levels(struct fl_rice_stream *levels, uint32_t level_min,
+                                  struct fl_bit_reader *reader, size_t size, uint32_t *ret_words)
+{
+    uint32_t numbers[FL_RICE_BLOCK], negative[FL_RICE_BLOCK];
+    for (size_t i = 0; i < size; i++)
+        negative[i] = fl_bits_get(reader, &reader->pos, 1);
+    enum fl_status st = fl_rice_read(levels, reader, size, numbers);
+    if (st)
+        return st;
+    for (size_t i = 0; i < size; i++) {
+        uint32_t magnitude = numbers[i] + level_min;
+        ret_words[i] = negative[i] ? 0u - magnitude : magnitude;
+    }
+    return FL_OK;
+}
+
+/* After the last group: only zero bits to the next whole byte, and no further byte. A bitmap ends with zeros
+ * after its last element too. */
+static enum fl_status check_end(const struct range *range, const struct fl_bit_reader *reader, uint64_t bit)
+{
+    uint64_t pad = (8 - reader->pos % 8) % 8;
+    if (reader->pos + pad != (uint64_t)reader->size * 8)
+        return FL_ERR_FORMAT;
+    if (fl_bits_peek(reader, reader->pos) & ((UINT64_C(1) << pad) - 1))
+        return FL_ERR_FORMAT;
+    for (; range->bitmap && bit < (range->elems + 7) / 8 * 8; bit++) {
+        if (range->coded.data[bit / 8] >> (bit % 8) & 1)
+            return FL_ERR_FORMAT;
+    }
+    return FL_OK;
+}
+
+/* Gives every group of a range with an index below end to fn. */
+static enum fl_status walk_range(const struct fl_payload *payload, const struct range *range, uint64_t end,
+                                 fl_group_fn fn, void *user)
+{
+    uint64_t bitmap_bytes = range->bitmap ? (range->elems + 7) / 8 : 0, bit = 0, next = range->start;
+    if (bitmap_bytes > range->coded.size)
+        return FL_ERR_TRUNCATED;
+    struct fl_bit_reader reader = {range->coded.data + bitmap_bytes, range->coded.size - (size_t)bitmap_bytes,
+                                   0};
+    uint32_t level_min = fl_grid_level_min(payload->shift);
+    struct fl_rice_stream gaps = fl_layout_gaps(range->elems), levels = fl_layout_levels(level_min);
+    struct fl_group group;
+    for (size_t at = 0; at < range->count; at += group.size) {
+        group.size = range->count - at < FL_RICE_BLOCK ? range->count - at : FL_RICE_BLOCK;
+        enum fl_status st = range->bitmap
+                                ? read_bitmap(range, &bit, group.size, group.indices)
+                                : read_gaps(range, &gaps, &reader, &next, group.size, group.indices);
+        if (!st && payload->on_grid)
+            st = read_levels(&levels, level_min, &reader, group.size, group.words);
+        if (st)
+            return st;
+        for (size_t i = 0; !payload->on_grid && i < group.size; i++)
+            group.words[i] = fl_load_le32(range->floats.data + 4 * (at + i));
+        st = fn(user, &group);
+        if (st)
+            return st;
+        if (group.indices[group.size - 1] >= end)
+            return FL_OK;
+    }
+    return check_end(range, &reader, bit);
+}
+
+static enum fl_status walk_dense(const struct fl_payload *payload, uint64_t begin, uint64_t end,
+                                 fl_group_fn fn, void *user)
+{
+    const uint8_t *values = payload->bytes.data + payload->bodies_at;
+    struct fl_group group;
+    for (uint64_t at = begin; at < end; at += group.size) {
+        group.size = end - at < FL_RICE_BLOCK ? (size_t)(end - at) : FL_RICE_BLOCK;
+        for (size_t i = 0; i < group.size; i++) {
+            group.indices[i] = (uint32_t)(at + i);
+            group.words[i] = fl_load_le32(values + 4 * (at + i));
+        }
+        enum fl_status st = fn(user, &group);
+        if (st)
+            return st;
+    }
+    return FL_OK;
+}
+
+enum fl_status fl_payload_walk(const struct fl_payload *payload, uint64_t begin, uint64_t end, fl_group_fn fn,
+                               void *user)
+{
+    if (payload->kind == FL_CODEC_DENSE)
+        return walk_dense(payload, begin, end, fn, user);
+    if (!payload->count)
+        return FL_OK;
+    struct fl_cursor directory = {payload->bytes, payload->directory_at};
+    struct fl_cursor bodies = {payload->bytes, payload->bodies_at};
+    struct range range = {.elems = payload->dim, .count = payload->count, .bitmap = (int)payload->bitmap};
+    if (fl_layout_range_count(payload->dim, payload->range_log2) == 1) {
+        size_t left = fl_cursor_left(&bodies),
+               floats = fl_payload_has_floats(payload->kind) ? payload->count * 4 : 0;
+        if (left < floats)
+            return FL_ERR_TRUNCATED;
+        range.coded = (struct fl_bytes){bodies.bytes.data + bodies.at, left - floats};
+        range.floats = (struct fl_bytes){range.coded.data + range.coded.size, floats};
+        return walk_range(payload, &range, end, fn, user);
+    }
+    for (uint64_t start = 0; start < payload->dim && start < end;
+         start += UINT64_C(1) << payload->range_log2) {
+        uint64_t left = payload->dim - start;
+        range.start = start;
+        range.elems = left < UINT64_C(1) << payload->range_log2 ? left : UINT64_C(1) << payload->range_log2;
+        enum fl_status st = get_range(&directory, &bodies, payload->kind, &range);
+        if (!st && start + range.elems > begin)
+            st = walk_range(payload, &range, end, fn, user);
+        if (st)
+            return st;
+    }
+    return FL_OK;
+}

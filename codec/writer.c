@@ -1,0 +1,239 @@
+#include "codec/writer.h"
+
+#include "codec/floats.h"
+#include "codec/grid.h"
+#include "codec/layout.h"
+
+/* Bytes that one group of 64 coordinates can take: a block of gaps, signs, a block of magnitudes. */
+#define GROUP_BYTES_MAX (2 * FL_RICE_BLOCK_BYTES_MAX + FL_RICE_BLOCK / 8 + FL_BITS_SLACK)
+
+/* A range while it is written. */
+struct range {
+    size_t start, elems;
+    const uint32_t *indices, *words;
+    size_t count;
+};
+
+static enum fl_status put_varint(struct fl_buf *out, uint64_t value)
+{
+    uint8_t bytes[FL_LAYOUT_VARINT_BYTES];
+    size_t size = 0;
+    do {
+        bytes[size] = (uint8_t)(value & 0x7f);
+        value >>= 7;
+        bytes[size++] |= value ? 0x80 : 0;
+    } while (value);
+    return fl_buf_append(out, bytes, size);
+}
+
+static enum fl_status put_header(const struct fl_payload_head *head, int bitmap, struct fl_buf *out)
+{
+    uint8_t first = (uint8_t)(head->kind | FL_LAYOUT_VERSION << 4 | (bitmap ? FL_LAYOUT_BITMAP : 0));
+    enum fl_status st = fl_buf_append(out, &first, 1);
+    if (!st)
+        st = put_varint(out, head->dim);
+    if (!st && head->kind != FL_CODEC_DENSE)
+        st = put_varint(out, head->count);
+    if (st)
+        return st;
+    uint8_t bytes[4];
+    if (head->kind == FL_CODEC_THRESHOLD) {
+        fl_store_le32(bytes, fl_float_bits(head->lambda));
+        return fl_buf_append(out, bytes, 4);
+    }
+    if (head->kind == FL_CODEC_INT_THRESHOLD) {
+        bytes[0] = (uint8_t)(int8_t)head->step_log2;
+        bytes[1] = (uint8_t)head->shift;
+        return fl_buf_append(out, bytes, 2);
+    }
+    return FL_OK;
+}
+
+static enum fl_status put_floats(const uint32_t *words, size_t count, struct fl_buf *out)
+{
+    uint8_t *at;
+    if (count > (SIZE_MAX >> 2))
+        return FL_ERR_LIMIT;
+    enum fl_status st = fl_buf_extend(out, count * 4, &at);
+    if (st)
+        return st;
+    for (size_t i = 0; i < count; i++)
+        fl_store_le32(at + 4 * i, words[i]);
+    return FL_OK;
+}
+
+static size_t group_size(const struct range *range, size_t at)
+{
+    return range->count - at < FL_RICE_BLOCK ? range->count - at : FL_RICE_BLOCK;
+}
+
+/* Elements skipped before each index of the group that starts at at. */
+static void group_gaps(const struct range *range, size_t at, size_t size, uint32_t *ret_gaps)
+{
+    uint32_t next = at ? range->indices[at - 1] + 1 : (uint32_t)range->start;
+    for (size_t i = 0; i < size; i++) {
+        ret_gaps[i] = range->indices[at + i] - next;
+        next = range->indices[at + i] + 1;
+    }
+}
+
+/* Whether one bit an element is no dearer than the blocks of gaps; tried when one element in eight is sent.
+ */
+static int bitmap_is_cheaper(const struct range *range)
+{
+    if (range->elems / 8 > range->count)
+        return 0;
+    struct fl_rice_stream gaps = fl_layout_gaps(range->elems);
+    uint64_t total = 0, bits;
+    uint32_t numbers[FL_RICE_BLOCK];
+    for (size_t at = 0; at < range->count; at += FL_RICE_BLOCK) {
+        size_t size = group_size(range, at);
+        group_gaps(range, at, size, numbers);
+        gaps.parameter = fl_rice_choose(&gaps, numbers, size, &bits);
+        total += bits;
+    }
+    return (range->elems + 7) / 8 * 8 <= total;
+}
+
+static enum fl_status put_bitmap(const struct range *range, struct fl_buf *out)
+{
+    uint8_t *at;
+    size_t size = (range->elems + 7) / 8;
+    enum fl_status st = fl_buf_extend(out, size, &at);
+    if (st)
+        return st;
+    for (size_t i = 0; i < size; i++)
+        at[i] = 0;
+    for (size_t i = 0; i < range->count; i++) {
+        size_t bit = range->indices[i] - range->start;
+        at[bit / 8] |= (uint8_t)(1u << (bit % 8));
+    }
+    return FL_OK;
+}
+
+static void put_levels(struct fl_rice_stream *levels, uint32_t level_min, const uint32_t *words, size_t size,
+                       struct fl_bit_writer *writer)
+{
+    uint32_t numbers[FL_RICE_BLOCK];
+    uint64_t bits;
+    for (size_t i = 0; i < size; i++) {
+        uint32_t negative = words[i] >> 31;
+        fl_bits_put(writer, negative, 1);
+        numbers[i] = (negative ? 0u - words[i] : words[i]) - level_min;
+    }
+    fl_rice_write(levels, fl_rice_choose(levels, numbers, size, &bits), numbers, size, writer);
+}
+
+/* The coded part of a range: bitmap or nothing, then groups, padded with zero bits to a whole byte. */
+static enum fl_status put_coded(const struct fl_payload_head *head, const struct range *range, int bitmap,
+                                struct fl_buf *out)
+{
+    enum fl_status st = bitmap ? put_bitmap(range, out) : FL_OK;
+    if (st)
+        return st;
+    struct fl_rice_stream gaps = fl_layout_gaps(range->elems);
+    uint32_t level_min = fl_grid_level_min(head->shift), numbers[FL_RICE_BLOCK];
+    struct fl_rice_stream levels = fl_layout_levels(level_min);
+    struct fl_bit_writer writer = {0};
+    uint64_t bits;
+    for (size_t at = 0; at < range->count; at += FL_RICE_BLOCK) {
+        size_t size = group_size(range, at), before = out->size;
+        st = fl_buf_extend(out, GROUP_BYTES_MAX, &writer.at);
+        if (st)
+            return st;
+        if (!bitmap) {
+            group_gaps(range, at, size, numbers);
+            fl_rice_write(&gaps, fl_rice_choose(&gaps, numbers, size, &bits), numbers, size, &writer);
+        }
+        if (head->kind == FL_CODEC_INT_THRESHOLD)
+            put_levels(&levels, level_min, range->words + at, size, &writer);
+        fl_buf_truncate(out, before + (size_t)(writer.at - (out->data + before)));
+    }
+    uint8_t last = (uint8_t)writer.acc;
+    return writer.fill ? fl_buf_append(out, &last, 1) : FL_OK;
+}
+
+/* The coded part and the plain float values of a range; ret_coded: bytes of the first. */
+static enum fl_status put_body(const struct fl_payload_head *head, const struct range *range, int bitmap,
+                               struct fl_buf *out, size_t *ret_coded)
+{
+    size_t before = out->size;
+    enum fl_status st = put_coded(head, range, bitmap, out);
+    *ret_coded = out->size - before;
+    return st || head->kind == FL_CODEC_INT_THRESHOLD ? st : put_floats(range->words, range->count, out);
+}
+
+/* One range among several: its row of the directory and its body. */
+static enum fl_status put_range(const struct fl_payload_head *head, const struct range *range,
+                                struct fl_buf *directory, struct fl_buf *bodies)
+{
+    size_t coded;
+    int bitmap = range->count && bitmap_is_cheaper(range);
+    enum fl_status st = put_varint(directory, (uint64_t)range->count << 1 | (unsigned)bitmap);
+    if (st || !range->count)
+        return st;
+    st = put_body(head, range, bitmap, bodies, &coded);
+    return st ? st : put_varint(directory, coded);
+}
+
+static enum fl_status put_ranges(const struct fl_payload_head *head, unsigned range_log2,
+                                 const uint32_t *indices, const uint32_t *words, struct fl_buf *out,
+                                 struct fl_buf *bodies)
+{
+    enum fl_status st = put_header(head, 0, out);
+    size_t at = 0;
+    for (uint64_t start = 0; !st && start < head->dim; start += UINT64_C(1) << range_log2) {
+        uint64_t end = start + (UINT64_C(1) << range_log2);
+        if (end > head->dim)
+            end = head->dim;
+        size_t first = at;
+        while (at < head->count && indices[at] < end)
+            at++;
+        struct range range = {.start = (size_t)start,
+                              .elems = (size_t)(end - start),
+                              .indices = indices + first,
+                              .words = words + first,
+                              .count = at - first};
+        st = put_range(head, &range, out, bodies);
+    }
+    return st;
+}
+
+static enum fl_status put_whole(const struct fl_payload_head *head, const uint32_t *indices,
+                                const uint32_t *words, struct fl_buf *out, struct fl_buf *bodies)
+{
+    struct range whole = {.elems = head->dim, .indices = indices, .words = words, .count = head->count};
+    int bitmap = bitmap_is_cheaper(&whole);
+    size_t coded;
+    enum fl_status st = put_header(head, bitmap, out);
+    return st ? st : put_body(head, &whole, bitmap, bodies, &coded);
+}
+
+static enum fl_status write_payload(const struct fl_payload_head *head, const uint32_t *indices,
+                                    const uint32_t *words, struct fl_buf *out)
+{
+    if (head->kind == FL_CODEC_DENSE || !head->count) {
+        enum fl_status st = put_header(head, 0, out);
+        return st || head->kind != FL_CODEC_DENSE ? st : put_floats(words, head->dim, out);
+    }
+    struct fl_buf bodies;
+    fl_buf_init(&bodies, SIZE_MAX);
+    unsigned range_log2 = fl_layout_range_log2(head->dim, head->count);
+    enum fl_status st = fl_layout_range_count(head->dim, range_log2) > 1
+                            ? put_ranges(head, range_log2, indices, words, out, &bodies)
+                            : put_whole(head, indices, words, out, &bodies);
+    if (!st)
+        st = fl_buf_append(out, bodies.data, bodies.size);
+    fl_buf_done(&bodies);
+    return st;
+}
+
+enum fl_status fl_payload_write(const struct fl_payload_head *head, const uint32_t *indices,
+                                const uint32_t *words, struct fl_buf *payload)
+{
+    size_t before = payload->size;
+    enum fl_status st = write_payload(head, indices, words, payload);
+    if (st)
+        fl_buf_truncate(payload, before);
+    return st;
+}

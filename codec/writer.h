@@ -1,0 +1,25 @@
+/* Writing a payload from coordinates already chosen and quantised. Not for choosing them. */
+#ifndef FL_CODEC_WRITER_H
+#define FL_CODEC_WRITER_H
+
+#include "codec/payload.h"
+
+/* What a payload's header tells. */
+struct fl_payload_head {
+    unsigned kind;
+    size_t dim;
+    size_t count;
+    float lambda;   /* FL_CODEC_THRESHOLD */
+    int step_log2;  /* FL_CODEC_INT_THRESHOLD */
+    unsigned shift; /* FL_CODEC_INT_THRESHOLD: log2(2 lambda / step) */
+};
+
+/*
+ * Appends a payload. indices: strictly increasing, < head->dim; words: the bits of a float32, or on the grid
+ * the level as int32 in two's complement, level_min <= |level| <= 2^20; shape (head->count). A dense payload
+ * takes dim words and no indices. FL_ERR_NOMEM, FL_ERR_LIMIT; payload is unchanged on failure.
+ */
+FL_MUST_CHECK enum fl_status fl_payload_write(const struct fl_payload_head *head, const uint32_t *indices,
+                                              const uint32_t *words, struct fl_buf *payload);
+
+#endif
