@@ -10,12 +10,15 @@
 #define FL_LIMIT_NAME_BYTES        64  /* run and client names, without the final zero */
 #define FL_LIMIT_TEXT_BYTES        512 /* any other text in a message */
 #define FL_LIMIT_DEPTH             8   /* nesting of msgpack containers */
+#define FL_LIMIT_FIELDS            64  /* entries of one map in a message */
 #define FL_LIMIT_HIDDEN_LAYERS     8
 #define FL_LIMIT_TENSORS           (2 * (FL_LIMIT_HIDDEN_LAYERS + 1)) /* a weight and a bias for each layer */
 #define FL_LIMIT_RUNS              256
 #define FL_LIMIT_MODEL_ELEMS       ((uint64_t)1 << 28) /* parameters of one model: 1 GiB of float32 */
 #define FL_LIMIT_UPDATE_HEAD_BYTES 1024                /* an update message without its payload */
 #define FL_LIMIT_SMALL_BODY_BYTES  ((size_t)16 << 10)  /* enrolment, work, verdict, run answers and errors */
+#define FL_LIMIT_RUN_LIST_BYTES    ((size_t)128 << 10) /* answer of GET /v1/runs */
+#define FL_LIMIT_DURATION_MS       ((uint64_t)1 << 48) /* any duration in a message */
 #define FL_LIMIT_TOKEN_BYTES       128
 #define FL_LIMIT_CSR_BYTES         4096
 #define FL_LIMIT_CHAIN_BYTES       ((size_t)12 << 10) /* PEM certificate chain */

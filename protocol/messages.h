@@ -1,13 +1,14 @@
 /*
  * What travels between server and clients: one struct for each message, with its msgpack encoder and decoder.
- * The wire form of every field is in protocol/README.md. Encoders append to a buffer; decoders accept any
- * bytes, never allocate, never read outside their input, ignore unknown keys, and write *ret only on success.
- * Views in a decoded struct borrow from the input. Not for payloads inside updates and models: see codec/.
+ * The wire form of every field is in protocol/README.md. Encoders append to a buffer, which a failure leaves
+ * as it was, and refuse (with the codes below) what the decoder would refuse; decoders accept any bytes,
+ * never allocate, never read outside their input, ignore unknown keys, and write *ret only on success. Views
+ * in a decoded struct borrow from the input. Not for payloads inside updates and models: see codec/.
  *
  * Decoders return FL_ERR_TRUNCATED, FL_ERR_FORMAT (wrong type, missing or repeated field), FL_ERR_LIMIT (a
  * count or text above protocol/limits.h, nesting too deep), FL_ERR_RANGE (a value outside its range),
- * FL_ERR_NOT_FINITE, or FL_ERR_VERSION (the major version in "v" is not FL_PROTOCOL_MAJOR; checked before
- * anything else).
+ * FL_ERR_SHAPE (a snapshot whose size is not that of its elems), FL_ERR_NOT_FINITE, or FL_ERR_VERSION (the
+ * major version in "v" is not FL_PROTOCOL_MAJOR; checked before anything else).
  */
 #ifndef FL_PROTOCOL_MESSAGES_H
 #define FL_PROTOCOL_MESSAGES_H
@@ -111,7 +112,7 @@ struct fl_update {
     uint64_t weight;           /* local training examples, 1 to FL_LIMIT_WEIGHT */
     uint32_t steps;            /* local steps taken */
     double train_loss;         /* mean over the steps, nats */
-    double delta_squares;      /* sum of squares of the delta */
+    double delta_squares;      /* sum of squares of the delta; travels with FL_WORK_CALIBRATE only, else 0 */
     float residual_norm;       /* l2 norm of the residual that stays, parameter units */
     uint64_t dropped;          /* updates of this run whose sent part was lost so far (rule R6) */
     struct fl_metrics metrics; /* of the base version */
@@ -152,8 +153,9 @@ enum fl_model_form {
 struct fl_model_message {
     enum fl_model_form form;
     struct fl_version version; /* what the receiver holds after applying it */
-    struct fl_version
-        from;       /* FL_FORM_DELTA: may start from any version number in [from.number, version.number) */
+    /* FL_FORM_DELTA: may start from any version number in [from.number, version.number) of the same epoch.
+     * Its digest does not travel (zero when decoded); all zero for FL_FORM_SNAPSHOT. */
+    struct fl_version from;
     uint64_t elems; /* d */
     struct fl_bytes data;
 };
@@ -170,7 +172,8 @@ FL_MESSAGE_CODEC(update)
 FL_MESSAGE_CODEC(verdict)
 FL_MESSAGE_CODEC(model_message)
 
-/* The list answered by GET /v1/runs: at most FL_LIMIT_RUNS entries. */
+/* The list answered by GET /v1/runs: at most FL_LIMIT_RUNS entries, and FL_ERR_LIMIT when it has more than
+ * capacity. runs[] is unspecified after a failure. */
 FL_MUST_CHECK enum fl_status fl_run_list_encode(const struct fl_run_info *runs, size_t count,
                                                 struct fl_buf *buf);
 FL_MUST_CHECK enum fl_status fl_run_list_decode(struct fl_bytes bytes, struct fl_run_info *runs,

@@ -12,8 +12,7 @@
 
 enum fl_route_kind {
     FL_ROUTE_HEALTH,    /* GET  /v1/health                      no certificate needed */
-    FL_ROUTE_AUTHORITY, /* GET  /v1/authority                   no certificate needed: root certificate, PEM
-                         */
+    FL_ROUTE_AUTHORITY, /* GET  /v1/authority                   no certificate needed: root certificate */
     FL_ROUTE_ENROLL,    /* POST /v1/enroll                      no certificate needed */
     FL_ROUTE_RUN_LIST,  /* GET  /v1/runs */
     FL_ROUTE_RUN,       /* GET  /v1/runs/{run} */
@@ -31,6 +30,11 @@ struct fl_route {
 /* path without query. FL_ERR_NOT_FOUND: no such path; FL_ERR_STATE: the path exists with another method;
  * FL_ERR_VERSION: the path starts with another /vN; FL_ERR_FORMAT: a bad run name or sequence number. */
 FL_MUST_CHECK enum fl_status fl_route_parse(const char *method, const char *path, struct fl_route *ret_route);
+
+/* The path of a route, e.g. "/v1/runs/digits/updates/7", into text[FL_ROUTE_TEXT_BYTES]. run must be a valid
+ * name where the route has one. */
+#define FL_ROUTE_TEXT_BYTES 128
+void fl_route_to_text(const struct fl_route *route, char text[FL_ROUTE_TEXT_BYTES]);
 
 /* 1 when the name is 1 to FL_LIMIT_NAME_BYTES of a-z A-Z 0-9 . _ - and does not start with a dot. */
 int fl_name_valid(const char *name);

@@ -8,8 +8,10 @@
  * One turn of the loop (group commit: a turn may handle many requests with one durable commit):
  *     fl_server_begin(); fl_server_handle() for each waiting request; fl_server_job_done() for each finished
  * job; fl_server_tick(); fl_server_commit(); and only then are the answers and jobs of this turn let out.
- * When begin or commit fails, nothing of this turn happened: the port answers every request of the turn with
- * 503 and Retry-After, drops its jobs, and the server has reloaded itself from the store.
+ * When begin or commit fails, nothing of this turn happened: the port answers every request handled in the
+ * turn, and every parked one that the turn replied to, with 503 and Retry-After, and drops its jobs (the
+ * server frees them). The server reloads itself from the store; other parked requests stay parked. A handled
+ * request that got no reply and is not parked means that the turn's commit will fail.
  */
 #ifndef FL_SERVER_CORE_SERVER_H
 #define FL_SERVER_CORE_SERVER_H
