@@ -390,12 +390,11 @@ enum fl_status fl_message_check(struct fl_bytes bytes)
     uint32_t count = fl_reader_get_map(&reader, UINT32_MAX);
     for (uint32_t i = 0; i < count && !reader.status; i++) {
         struct fl_bytes key = fl_reader_get_text(&reader, SIZE_MAX);
-        if (found || !fl_bytes_equal(key, fl_bytes_from_text("v"))) {
+        if (!fl_bytes_equal(key, fl_bytes_from_text("v"))) {
             fl_reader_skip(&reader);
             continue;
         }
-        found = 1;
-        refuse(&reader, check_version(&reader));
+        refuse(&reader, found++ == 0 ? check_version(&reader) : FL_ERR_FORMAT);
     }
     refuse(&reader, found ? FL_OK : FL_ERR_FORMAT);
     return fl_reader_finish(&reader);
