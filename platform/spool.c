@@ -1,0 +1,63 @@
+#include "platform/spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum fl_status fl_spool_begin(struct fl_spool *spool, const char *dir, mode_t mode, struct fl_error *err)
+{
+    enum fl_status st;
+
+    spool->size = 0;
+    spool->fd = -1;
+    st = fl_path_join(dir, "XXXXXX" FL_FILE_TEMP, spool->path, err);
+    if (st)
+        return st;
+    spool->fd = mkostemps(spool->path, sizeof(FL_FILE_TEMP) - 1, O_CLOEXEC);
+    if (spool->fd < 0)
+        return fl_error_set(err, FL_ERR_IO, "%s: temporary file: %m", dir);
+    if (fchmod(spool->fd, mode) != 0) {
+        st = fl_error_set(err, FL_ERR_IO, "%s: %m", spool->path);
+        fl_spool_abort(spool);
+    }
+    return st;
+}
+
+enum fl_status fl_spool_append(struct fl_spool *spool, struct fl_bytes data, struct fl_error *err)
+{
+    while (data.size) {
+        ssize_t put = write(spool->fd, data.data, data.size);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return fl_error_set(err, FL_ERR_IO, "%s: %m", spool->path);
+        data.data += put;
+        data.size -= (size_t)put;
+        spool->size += (uint64_t)put;
+    }
+    return FL_OK;
+}
+
+enum fl_status fl_spool_commit(struct fl_spool *spool, const char *path, struct fl_error *err)
+{
+    if (fsync(spool->fd) != 0 || rename(spool->path, path) != 0) {
+        enum fl_status st = fl_error_set(err, FL_ERR_IO, "%s: %m", path);
+        fl_spool_abort(spool);
+        return st;
+    }
+    close(spool->fd); /* after fsync it has nothing left to report */
+    spool->fd = -1;
+    return FL_OK;
+}
+
+void fl_spool_abort(struct fl_spool *spool)
+{
+    if (spool->fd < 0)
+        return;
+    close(spool->fd);
+    unlink(spool->path);
+    spool->fd = -1;
+}
