@@ -67,7 +67,7 @@ FL_MUST_CHECK enum fl_status fl_settings_init(struct fl_settings *settings, cons
 
 /*
  * Reads YAML: nested maps make dotted keys, scalars, lists of scalars for list rows; no anchors, aliases,
- * tags, second documents or repeated keys. FL_ERR_CONFIG with e.g.
+ * tags, second documents or repeated settings. FL_ERR_CONFIG with e.g.
  * "server.yaml:12: round.deadline_ms: 5 is outside 1000..86400000 (milliseconds)"; FL_ERR_NOT_FOUND,
  * FL_ERR_IO, FL_ERR_LIMIT for the file. After a failure values may be half written: drop them.
  */
@@ -77,6 +77,12 @@ FL_MUST_CHECK enum fl_status fl_settings_load_file(struct fl_settings *settings,
 /* The same from memory; name stands for the file in errors. */
 FL_MUST_CHECK enum fl_status fl_settings_load_text(struct fl_settings *settings, const char *name,
                                                    struct fl_bytes text, struct fl_error *err);
+
+/* Number of the row with this key, or count when there is none. */
+size_t fl_settings_find(const struct fl_settings *settings, const char *key);
+
+/* The known key that a wrong one most likely meant, or NULL. */
+const char *fl_settings_suggest(const struct fl_settings *settings, const char *key);
 
 /* Sets one row from text; where (e.g. "server.yaml:12" or "command line") opens the error. FL_ERR_CONFIG. */
 FL_MUST_CHECK enum fl_status fl_settings_set(struct fl_settings *settings, const char *where, size_t row,
@@ -89,13 +95,17 @@ FL_MUST_CHECK enum fl_status fl_settings_check_required(const struct fl_settings
 /* True when a file or the command line gave the key; false for a default and for an unknown key. */
 bool fl_settings_given(const struct fl_settings *settings, const char *key);
 
+/* Bytes that hold any text of fl_setting_allowed. */
+#define FL_SETTING_ALLOWED_SIZE 256
+
 /* "1000..86400000 (milliseconds)", "dense, top-k", "true or false", ... into ret_text, cut when too long. */
 void fl_setting_allowed(const struct fl_setting *row, char *ret_text, size_t size);
 
 /* The reference page of a table in Markdown: key, type, allowed, default, meaning. */
 void fl_settings_print_reference(const struct fl_setting *rows, size_t count, FILE *out);
 
-/* An example file: each key nested in YAML with its default, commented by its help. */
-void fl_settings_print_example(const struct fl_setting *rows, size_t count, FILE *out);
+/* The present values as a YAML file that loads to the same values, each under its help; required ones that
+ * nobody gave stand as comments. After fl_settings_init: an example file of all defaults. */
+void fl_settings_print_yaml(const struct fl_settings *settings, FILE *out);
 
 #endif
