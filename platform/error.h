@@ -14,15 +14,26 @@ struct fl_error {
     char text[FL_ERROR_SIZE];
 };
 
-/*
- * Writes the sentence (printf format; %m is the text of errno) when err is not NULL, and returns st, so that
- * `return fl_error_set(err, FL_ERR_IO, "%s: %m", path);` does both. errno is kept. Arguments may point into
- * err->text, which puts words before or after a sentence that is there.
- */
-enum fl_status fl_error_set(struct fl_error *err, enum fl_status st, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* Writes the sentence when err is not NULL (printf format; %m is the text of errno, which is kept). */
+void fl_error_write(struct fl_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* fl_error_set of "out of memory"; returns FL_ERR_NOMEM. */
-enum fl_status fl_error_nomem(struct fl_error *err);
+/*
+ * fl_error_set(err, st, format, ...) writes the sentence and is st, so that
+ * `return fl_error_set(err, FL_ERR_IO, "%s: %m", path);` does both. Arguments may point into err->text, which
+ * puts words before or after a sentence that is there. A macro, so that the compiler sees that st is an
+ * error.
+ */
+#define fl_error_set(err, st, ...) fl_error_status_((fl_error_write((err), __VA_ARGS__), (st)))
+
+static inline enum fl_status fl_error_status_(enum fl_status st)
+{
+    return st;
+}
+
+/* fl_error_set of "out of memory"; is FL_ERR_NOMEM. */
+static inline enum fl_status fl_error_nomem(struct fl_error *err)
+{
+    return fl_error_set(err, FL_ERR_NOMEM, "%s", fl_status_text(FL_ERR_NOMEM));
+}
 
 #endif
