@@ -1,0 +1,105 @@
+/*
+ * What the parts of the client's core share: the state of one client and the steps it can be in. Private to
+ * client/core.
+ */
+#ifndef FL_CLIENT_CORE_STATE_H
+#define FL_CLIENT_CORE_STATE_H
+
+#include "client/core/client.h"
+#include "client/core/vector.h"
+#include "codec/codec.h"
+#include "codec/payload.h"
+#include "protocol/digest.h"
+
+#define LOG_ROUND "client.round"
+#define LOG_STATE "client.state"
+#define LOG_NET   "client.net"
+
+/* What the client is waiting for; while `waiting`, what it does when the time is over. */
+enum step {
+    STEP_RUN_INFO,
+    STEP_WORK,
+    STEP_MODEL,
+    STEP_SAVE_MODEL,
+    STEP_TRAIN,
+    STEP_SAVE_OUTBOX,
+    STEP_SEND,
+    STEP_SAVE_VERDICT,
+    STEP_STOPPED,
+};
+
+struct fl_client {
+    struct fl_client_options options;
+    const struct fl_env *env;
+    const struct fl_kernels *kernels;
+    char reason[FL_CLIENT_REASON_SIZE];
+
+    enum step step;
+    int waiting;
+    uint32_t attempt;       /* repeats in a row, for the back-off */
+    uint64_t asked_ms;      /* when the request now out was made */
+    uint32_t bad_trainings; /* in a row */
+    uint32_t invalids;      /* verdicts in a row */
+
+    int has_info;
+    struct fl_run_info info;
+    size_t tensor_elems[FL_LIMIT_TENSORS]; /* of info.model */
+    size_t tensor_count;
+
+    int has_state;               /* the manifest means something: vectors are there */
+    struct fl_manifest manifest; /* as on disk, or as being saved */
+    struct fl_buf manifest_text;
+    struct fl_vector replica;  /* x_hat; meaningful when has_replica */
+    struct fl_vector residual; /* e_old */
+    struct fl_vector pending;  /* e_new of the outbox */
+    struct fl_vector scratch;  /* delta, then p */
+    struct fl_digest_tree *tree;
+    int has_replica;
+    int want_snapshot;         /* a delta did not fit: ask without `have` */
+    struct fl_version version; /* of replica */
+    struct fl_buf delta;       /* bytes of the delta being saved */
+    struct fl_buf outbox;      /* bytes of the update that waits for its verdict */
+
+    int has_work;
+    struct fl_work work;
+    struct fl_verdict verdict; /* being saved */
+    struct fl_buf verdict_text;
+};
+
+/* Writes the reason and returns st. */
+enum fl_status fl_client_fail(struct fl_client *c, enum fl_status st, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Vectors and tree for d elements; keeps those that are there. FL_ERR_NOMEM. */
+FL_MUST_CHECK enum fl_status fl_client_allocate(struct fl_client *c, uint64_t elems);
+
+/* save.c: files of an effect. */
+void fl_client_save_begin(struct fl_client_effect *effect);
+struct fl_state_file fl_client_save_add(struct fl_client *c, struct fl_client_effect *effect,
+                                        struct fl_bytes bytes, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+FL_MUST_CHECK enum fl_status fl_client_save_finish(struct fl_client *c, struct fl_client_effect *effect);
+
+/* replica.c: what came as an answer to GET model. FL_OK: the replica is `version` and effect saves it.
+ * FL_ERR_DIGEST: the delta did not fit, ask for the snapshot. Else the reason is written. */
+FL_MUST_CHECK enum fl_status fl_client_install_model(struct fl_client *c, struct fl_bytes body,
+                                                     struct fl_client_effect *effect);
+
+/* update.c */
+/* Codec parameters of spec for this run's model. FL_ERR_NOT_FOUND, or as fl_codec_params_check(). */
+FL_MUST_CHECK enum fl_status fl_client_codec_params(const struct fl_client *c,
+                                                    const struct fl_codec_spec *spec,
+                                                    struct fl_codec_params *ret_params);
+/* Builds the update of c->work from scratch = x_end; effect saves it (rule R2). FL_ERR_NOT_FINITE: nothing
+ * changed. */
+FL_MUST_CHECK enum fl_status fl_client_build_update(struct fl_client *c,
+                                                    const struct fl_client_event *trained,
+                                                    struct fl_client_effect *effect);
+
+/* verdict.c */
+/* Is body a verdict on exactly the update in the outbox (rule R4)? */
+int fl_client_verdict_matches(struct fl_client *c, struct fl_bytes body, struct fl_verdict *ret_verdict);
+/* Commits, folds or drops by c->verdict (rules R3, R6); effect saves it. */
+FL_MUST_CHECK enum fl_status fl_client_apply_verdict(struct fl_client *c, struct fl_client_effect *effect);
+
+#endif
