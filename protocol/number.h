@@ -1,5 +1,5 @@
 /*
- * Decimal numbers as they stand in paths and queries. Private to protocol/.
+ * Decimal numbers as they stand in paths and queries.
  */
 #ifndef FL_PROTOCOL_NUMBER_H
 #define FL_PROTOCOL_NUMBER_H
