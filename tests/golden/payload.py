@@ -1,0 +1,232 @@
+"""Independent decoder of Residue's codec payloads, written from codec/README.md. Python 3, standard library only.
+
+    decode(payload) -> Payload(codec, d, lam, step, items)
+
+items is a list of (index, level) for the grid codec and (index, float) for all others; lam and step are
+exact Fractions, or None where the codec has none. Anything that breaks the format raises Refused.
+What was agreed outside the payload (ratio, tensors) is checked by decode_agreed().
+"""
+import math
+import struct
+from collections import namedtuple
+from fractions import Fraction
+
+DENSE, THRESHOLD, INT_THRESHOLD, TOPK, TOPK_TENSOR, ASSIGN = 1, 2, 3, 4, 5, 6
+NAMES = {DENSE: "dense", THRESHOLD: "threshold", INT_THRESHOLD: "int-threshold", TOPK: "topk",
+         TOPK_TENSOR: "topk-tensor", ASSIGN: "assign"}
+LEVEL_MAX = 1 << 20
+GROUP = 64
+PLAIN = 31
+
+Payload = namedtuple("Payload", "codec d lam step items")
+
+
+class Refused(ValueError):
+    """The bytes are no payload of this format."""
+
+
+def need(condition, reason):
+    if not condition:
+        raise Refused(reason)
+
+
+class Bytes:
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def left(self):
+        return len(self.data) - self.at
+
+    def take(self, size):
+        need(size <= self.left(), "truncated")
+        self.at += size
+        return self.data[self.at - size:self.at]
+
+    def varint(self):
+        value = 0
+        for i in range(5):
+            byte = self.take(1)[0]
+            value |= (byte & 127) << (7 * i)
+            if byte < 128:
+                need(byte or i == 0, "varint is not the shortest")
+                return value
+        raise Refused("varint is too long")
+
+
+class Bits:
+    def __init__(self, data):
+        self.data, self.at, self.end = data, 0, 8 * len(data)
+
+    def bit(self):
+        need(self.at < self.end, "bit stream is truncated")
+        bit = self.data[self.at // 8] >> (self.at % 8) & 1
+        self.at += 1
+        return bit
+
+    def number(self, width):
+        return sum(self.bit() << i for i in range(width))
+
+    def unary(self):
+        zeros = 0
+        while not self.bit():
+            zeros += 1
+        return zeros
+
+    def finish(self):
+        need(self.end - self.at < 8, "bytes left after the bit stream")
+        while self.at < self.end:
+            need(self.bit() == 0, "padding is not zero")
+
+
+class Blocks:
+    """The blocks of gaps, or of magnitudes, of one range."""
+
+    def __init__(self, plain_width):
+        self.plain_width, self.parameter = plain_width, None
+
+    def read(self, bits, count):
+        if self.parameter is None:
+            self.parameter = bits.number(5)
+        else:
+            folded = bits.unary()
+            self.parameter += -(folded + 1) // 2 if folded % 2 else folded // 2
+        k = self.parameter
+        need(0 <= k <= min(30, self.plain_width - 1) or k == PLAIN, "parameter out of range")
+        if k == PLAIN:
+            return [bits.number(self.plain_width) for _ in range(count)]
+        remainders = [bits.number(k) for _ in range(count)]
+        return [(bits.unary() << k) + remainder for remainder in remainders]
+
+
+def floats(data):
+    values = [value for (value,) in struct.iter_unpack("<f", data)]
+    need(all(math.isfinite(value) for value in values), "value is not finite")
+    return values
+
+
+def bitmap_indices(data, elems, count):
+    need(not any(data[i // 8] >> (i % 8) & 1 for i in range(elems, 8 * len(data))), "bitmap is too long")
+    indices = [i for i in range(elems) if data[i // 8] >> (i % 8) & 1]
+    need(len(indices) == count, "bitmap does not hold count ones")
+    return indices
+
+
+def decode_range(kind, level_min, start, elems, count, bitmap, coded, values):
+    """One range: list of (index, value or level)."""
+    items, next_index = [], 0
+    set_bits = []
+    if bitmap:
+        size = (elems + 7) // 8
+        need(size <= len(coded), "bitmap is truncated")
+        set_bits, coded = bitmap_indices(coded[:size], elems, count), coded[size:]
+    bits, gaps, magnitudes = Bits(coded), Blocks(32), Blocks(20)
+    for first in range(0, count, GROUP):
+        size = min(GROUP, count - first)
+        if bitmap:
+            indices = set_bits[first:first + size]
+        else:
+            indices = []
+            for gap in gaps.read(bits, size):
+                indices.append(next_index + gap)
+                next_index += gap + 1
+            need(next_index <= elems, "index beyond the range")
+        if kind == INT_THRESHOLD:
+            signs = [bits.bit() for _ in range(size)]
+            levels = [number + level_min for number in magnitudes.read(bits, size)]
+            need(max(levels) <= LEVEL_MAX, "level above the cap")
+            group = [-level if sign else level for sign, level in zip(signs, levels)]
+        else:
+            group = values[first:first + size]
+        items += zip((start + index for index in indices), group)
+    bits.finish()
+    return items
+
+
+def decode_ranges(kind, level_min, d, count, bitmap, rest):
+    r = 0
+    while r < 32 and count << r < 512 * d:
+        r += 1
+    ranges = -(-d // (1 << r))
+    has_floats = kind != INT_THRESHOLD
+    if ranges == 1:
+        size = rest.left() - (4 * count if has_floats else 0)
+        need(size >= 0, "truncated")
+        rows = [(count, bitmap, size)]
+    else:
+        need(not bitmap, "bitmap flag without a single range")
+        rows = []
+        for _ in range(ranges):
+            row = rest.varint()
+            n, mode = row >> 1, row & 1
+            need(n or not mode, "bitmap of an empty range")
+            rows.append((n, mode, rest.varint() if n else 0))
+    need(sum(n for n, _, _ in rows) == count, "ranges do not add up to count")
+    items = []
+    for i, (n, mode, size) in enumerate(rows):
+        start = i << r
+        elems = min(1 << r, d - start)
+        need(n <= elems, "more coordinates than elements")
+        if n:
+            coded = rest.take(size)
+            values = floats(rest.take(4 * n)) if has_floats else None
+            items += decode_range(kind, level_min, start, elems, n, mode, coded, values)
+    need(rest.left() == 0, "bytes left over")
+    return items
+
+
+def decode(payload):
+    rest = Bytes(bytes(payload))
+    first = rest.take(1)[0]
+    kind, version, bitmap = first & 15, first >> 4 & 7, first >> 7
+    need(version == 1, "unknown version")
+    need(kind in NAMES, "unknown kind")
+    d = rest.varint()
+    need(1 <= d < 1 << 32, "d out of range")
+    count = d if kind == DENSE else rest.varint()
+    need(count <= d, "count above d")
+    lam = step = None
+    level_min = 1
+    if kind == THRESHOLD:
+        (value,) = floats(rest.take(4))
+        need(value > 0, "lambda is not positive")
+        lam = Fraction(value)
+    elif kind == INT_THRESHOLD:
+        k, shift = struct.unpack("<bB", rest.take(2))
+        need(-100 <= k <= 60 and shift <= 17, "step or shift out of range")
+        step = Fraction(2) ** k
+        lam = step * Fraction(2) ** (shift - 1)
+        level_min = 1 if shift == 0 else 1 << (shift - 1)
+    if kind == DENSE or count == 0:
+        need(not bitmap, "bitmap flag without a range")
+        items = list(enumerate(floats(rest.take(4 * d)))) if kind == DENSE else []
+        need(rest.left() == 0, "bytes left over")
+    else:
+        items = decode_ranges(kind, level_min, d, count, bitmap, rest)
+    if kind == THRESHOLD:
+        need(all(abs(Fraction(value)) >= lam for _, value in items), "value below lambda")
+    if kind in (TOPK, TOPK_TENSOR):
+        need(all(value != 0 for _, value in items), "zero was sent")
+    return Payload(NAMES[kind], d, lam, step, items)
+
+
+def top_count(ratio, elems):
+    return max(1, math.floor(ratio * elems))
+
+
+def decode_agreed(payload, codec, d, lam=None, step=None, ratio=None, tensors=None):
+    """decode(), and the payload must be of this codec, size, lambda, step, ratio and tensors."""
+    found = decode(payload)
+    need((found.codec, found.d) == (codec, d), "another codec or size")
+    need((found.lam, found.step) == (lam, step), "another lambda or step")
+    if codec in ("topk", "topk-tensor"):
+        start = 0
+        for elems in [d] if codec == "topk" else tensors:
+            sent = sum(start <= index < start + elems for index, _ in found.items)
+            need(sent <= top_count(ratio, elems), "more coordinates than agreed")
+            start += elems
+    return found
+
+
+def value(payload, item):
+    """Exact value of one decoded item, a Fraction."""
+    return item * payload.step if payload.step is not None else Fraction(item)
