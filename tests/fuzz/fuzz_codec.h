@@ -1,0 +1,36 @@
+/* The first bytes of an input of the codec targets give parameters and size, so that the rest can match them.
+ */
+#ifndef FL_TESTS_FUZZ_FUZZ_CODEC_H
+#define FL_TESTS_FUZZ_FUZZ_CODEC_H
+
+#include <string.h>
+
+#include "codec/codec.h"
+#include "fuzz.h"
+
+/* kind, dim - 1 (16 bits, modulo 6000), lambda (float32), step_log2 (signed), ratio in 255ths */
+#define FUZZ_CODEC_BYTES 9
+
+struct fuzz_codec {
+    struct fl_codec_params params;
+    unsigned kind;
+    size_t dim;
+    size_t tensors[2];
+};
+
+/* data has at least FUZZ_CODEC_BYTES bytes; codec must not move afterwards. */
+static inline void fuzz_codec_read(const uint8_t *data, struct fuzz_codec *codec)
+{
+    uint32_t lambda = fl_load_le32(data + 3);
+    *codec = (struct fuzz_codec){.kind = data[0], .dim = (data[1] + data[2] * (size_t)256) % 6000 + 1};
+    codec->tensors[0] = codec->dim / 3;
+    codec->tensors[1] = codec->dim - codec->tensors[0];
+    codec->params = (struct fl_codec_params){.id = (enum fl_codec_id)data[0],
+                                             .step_log2 = (int8_t)data[7],
+                                             .ratio = data[8] / 255.0,
+                                             .tensor_elems = codec->tensors,
+                                             .tensor_count = 2};
+    memcpy(&codec->params.lambda, &lambda, sizeof lambda);
+}
+
+#endif
