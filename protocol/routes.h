@@ -16,10 +16,19 @@ enum fl_route_kind {
     FL_ROUTE_ENROLL,    /* POST /v1/enroll                      no certificate needed */
     FL_ROUTE_RUN_LIST,  /* GET  /v1/runs */
     FL_ROUTE_RUN,       /* GET  /v1/runs/{run} */
-    FL_ROUTE_WORK,      /* GET  /v1/runs/{run}/work?have=V */
+    FL_ROUTE_WORK,      /* GET  /v1/runs/{run}/work?have=V&wait=MS   both may be left out */
     FL_ROUTE_MODEL,     /* GET  /v1/runs/{run}/model?have=V     have may be left out: snapshot */
     FL_ROUTE_UPDATE,    /* PUT  /v1/runs/{run}/updates/{seq} */
 };
+
+/* Query parameters: a version (fl_version_from_text), and how many milliseconds the answer may be held back.
+ */
+#define FL_QUERY_HAVE "have"
+#define FL_QUERY_WAIT "wait"
+
+/* Content-Type of messages, and what Accept must name to get one instead of JSON. */
+#define FL_MEDIA_MSGPACK "application/msgpack"
+#define FL_MEDIA_JSON    "application/json"
 
 struct fl_route {
     enum fl_route_kind kind;
