@@ -1,6 +1,6 @@
 """Checks the golden codec payloads with the independent decoder, and their values by definition in rationals.
 
-Run as: python3 tests/golden/check_codec.py (exit code 0: all right). tests/unit/codec/test_golden.c checks the
+Run as: python3 tests/golden/check_codec.py (exit code 0: all right). tests/unit/codec/test_golden_payload.c checks the
 same files with the C code. Format of the files: blank-line separated cases of `word rest` lines; input and
 output are `index:float32 bits` pairs, zero elsewhere.
 """
