@@ -10,6 +10,8 @@
 #include "base/status.h"
 #include "protocol/messages.h"
 
+#define FL_RUN_MAX_LATE 64 /* largest max_late */
+
 struct fl_run_spec {
     char name[FL_LIMIT_NAME_BYTES + 1];
     struct fl_model_spec model;

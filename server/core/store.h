@@ -137,6 +137,8 @@ struct fl_store {
     enum fl_status (*run_update)(struct fl_store *store, const struct fl_run_row *row);
     enum fl_status (*version_put)(struct fl_store *store, struct fl_run_key run,
                                   const struct fl_version_row *row);
+    /* The version's state blob is no longer referred to; the caller removes it after the commit. */
+    enum fl_status (*version_drop_blob)(struct fl_store *store, struct fl_run_key run, uint64_t number);
     enum fl_status (*round_put)(struct fl_store *store, struct fl_run_key run,
                                 const struct fl_round_status *row);
     enum fl_status (*assignment_put)(struct fl_store *store, struct fl_run_key run,

@@ -1,0 +1,65 @@
+/*
+ * The job that makes the next version from a frozen set of accepted updates (rules R10 to R12, R17). It reads
+ * only immutable things, so it may run on any thread and, run again after a crash, gives the same bits:
+ *
+ *   sum[i] = 0; for each entry by client id, then round: sum[i] += weight * level[i]    int64, grid codecs
+ *                                                     or sum[i] += (double)weight * q[i]  float64, others
+ *   W      = sum of the weights
+ *   x[i]   = x[i] - rate * (((double)sum[i] * unit) / (double)W)          float64, each step rounded;
+ *            unit = 2^step_log2 for grid codecs, else 1; nothing changes when there are no entries
+ *   x_hat  by fl_publish_threshold() with lambda_down
+ *
+ * Not for deciding when: see round.h.
+ */
+#ifndef FL_SERVER_CORE_PUBLISH_H
+#define FL_SERVER_CORE_PUBLISH_H
+
+#include "codec/codec.h"
+#include "server/core/published.h"
+#include "server/core/server.h"
+
+/* What of an accepted update enters a round's sum and its statistics. */
+struct fl_entry {
+    char client[FL_LIMIT_NAME_BYTES + 1];
+    uint64_t seq, round, weight, sent;
+    double train_loss, delta_squares, residual_norm;
+    struct fl_metrics metrics;
+};
+
+/* Sorts by client id, then round: the order of every sum over a round. */
+void fl_entries_sort(struct fl_entry *entries, size_t count);
+
+struct fl_run;
+
+enum fl_job_state { FL_JOB_LENT, FL_JOB_APPLIED, FL_JOB_DISCARDED };
+
+struct fl_job {
+    struct fl_job *next_job; /* in the server's list */
+    enum fl_job_state state;
+    uint64_t generation, turn; /* of the server when it was started */
+    struct fl_run *run;        /* valid while the server is of that generation */
+
+    const struct fl_env *env;
+    struct fl_store *store;
+    const struct fl_kernels *kernels;
+    char run_name[FL_LIMIT_NAME_BYTES + 1];
+    struct fl_codec_params params; /* tensor_elems points into this job */
+    size_t tensor_elems[FL_LIMIT_TENSORS];
+    int on_grid;
+    double rate, lambda_down;
+    struct fl_published *base; /* one reference */
+    struct fl_entry *entries;  /* owned, sorted */
+    size_t entry_count;
+    char blob[FL_BLOB_NAME_BYTES]; /* to write */
+
+    enum fl_status status; /* written by fl_job_run(), with all below */
+    struct fl_published *made;
+    uint64_t weight;                    /* W */
+    size_t changed;                     /* coordinates set in x_hat */
+    char drop_blob[FL_BLOB_NAME_BYTES]; /* written by the loop: to remove once the turn is committed */
+};
+
+/* Frees the job with what it holds; NULL is accepted. Loop's thread only. */
+void fl_job_free(struct fl_job *job);
+
+#endif

@@ -1,0 +1,510 @@
+#include "server/core/round.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/random.h"
+
+#define PUBLISH_RETRY_MS 1000
+
+static enum fl_status write_run(struct fl_server *server, struct fl_run *run)
+{
+    return server->store->run_update(server->store, &run->row);
+}
+
+/* --- work --- */
+
+/* Order of clients in a draw, and the seed of a client's plan. */
+static uint64_t client_draw(const struct fl_run *run, const struct fl_client *client, uint64_t round)
+{
+    return fl_mix64(fl_mix64(run->spec.plan.seed, round), client->hash);
+}
+
+static enum fl_status reply_work(struct fl_server *server, struct fl_run *run, const struct fl_client *client,
+                                 uint64_t round, uint64_t ticket)
+{
+    uint64_t now = fl_server_now(server);
+    struct fl_member *member;
+    struct fl_work work;
+    struct fl_buf body;
+    enum fl_status st = fl_run_member(run, client, &member);
+
+    if (st)
+        return st;
+    memset(&work, 0, sizeof work);
+    work.kind = round == 0 ? FL_WORK_CALIBRATE : FL_WORK_TRAIN;
+    work.round = round;
+    work.base = fl_run_base(run, round);
+    work.seq = member->last.seq + 1;
+    work.deadline_ms = run->spec.deadline_ms;
+    if (run->row.phase == FL_PHASE_OPEN)
+        work.deadline_ms = run->deadline_ms > now ? run->deadline_ms - now : 0;
+    work.plan = run->spec.plan;
+    work.plan.seed = client_draw(run, client, round);
+    work.codec = fl_run_codec_spec(run, round);
+    fl_buf_init(&body, FL_LIMIT_SMALL_BODY_BYTES);
+    st = fl_work_encode(&work, &body);
+    if (!st)
+        st = fl_server_reply_body(server, ticket, run, 200, &body);
+    fl_buf_done(&body);
+    return st;
+}
+
+/* An unfinished assignment that still makes sense (rule R14): of the open round; else of a late one that
+ * would still count, if the client holds the version it starts from. */
+static int find_assignment(const struct fl_run *run, const struct fl_member *member,
+                           const struct fl_request *request, uint64_t *ret_round)
+{
+    uint64_t newest = fl_run_intake_round(run);
+
+    for (uint64_t late = 0; late <= run->spec.max_late && late <= newest; late++) {
+        uint64_t round = newest - late;
+        if (fl_member_assignment(run, member, round) != FL_ASSIGNED)
+            continue;
+        if (round == run->row.round && run->row.phase == FL_PHASE_OPEN) {
+            *ret_round = round;
+            return 1;
+        }
+        struct fl_version base = fl_run_base(run, round);
+        if (round > 0 && request->has_have && fl_version_equal(&request->have, &base)) {
+            *ret_round = round;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+enum fl_status fl_round_work(struct fl_server *server, struct fl_run *run, struct fl_client *client,
+                             const struct fl_request *request)
+{
+    struct fl_member *member;
+    uint64_t now = fl_server_now(server), round;
+    enum fl_status st;
+
+    if (run->row.phase == FL_PHASE_ENDED)
+        return fl_server_reply_info(server, request->ticket, run, 410);
+    st = fl_run_member(run, client, &member);
+    if (st)
+        return st;
+    if (!run->row.stopping && !run->row.last && find_assignment(run, member, request, &round))
+        return reply_work(server, run, client, round, request->ticket);
+    uint64_t expires = request->wait_ms < UINT64_MAX - now ? now + request->wait_ms : UINT64_MAX;
+    return fl_server_park(server, request->ticket, client, run, expires);
+}
+
+/* --- the cohort --- */
+
+struct candidate {
+    uint64_t draw;
+    struct fl_client *client;
+};
+
+static int compare_candidates(const void *a, const void *b)
+{
+    const struct candidate *left = a, *right = b;
+
+    if (left->draw != right->draw)
+        return left->draw < right->draw ? -1 : 1;
+    return strcmp(left->client->row.id, right->client->row.id);
+}
+
+static int may_join(const struct fl_run *run, const struct fl_client *client)
+{
+    const struct fl_member *member = client->slot < run->member_slots ? run->members[client->slot] : NULL;
+
+    return !member || fl_member_assignment(run, member, run->row.round) == FL_ASSIGNED_NOT;
+}
+
+/* Clients that wait for the run and have no part in its round yet, in order of the draw. */
+static enum fl_status collect(const struct fl_server *server, const struct fl_run *run,
+                              struct candidate **ret_candidates, size_t *ret_count)
+{
+    struct candidate *candidates = malloc((server->parked_count + 1) * sizeof *candidates);
+    size_t count = 0;
+
+    if (!candidates)
+        return FL_ERR_NOMEM;
+    for (size_t i = 0; i < server->parked_count; i++)
+        if (server->parked[i].run == run && may_join(run, server->parked[i].client)) {
+            struct fl_client *client = server->parked[i].client;
+            candidates[count++] = (struct candidate){client_draw(run, client, run->row.round), client};
+        }
+    qsort(candidates, count, sizeof *candidates, compare_candidates);
+    *ret_candidates = candidates;
+    *ret_count = count;
+    return FL_OK;
+}
+
+static enum fl_status assign(struct fl_server *server, struct fl_run *run, struct fl_client *client)
+{
+    struct fl_assignment_row row = {.round = run->row.round};
+    struct fl_member *member;
+    enum fl_status st = fl_run_member(run, client, &member);
+
+    memcpy(row.client, client->row.id, sizeof row.client);
+    if (!st)
+        st = server->store->assignment_put(server->store, fl_run_key(run), &row);
+    if (st)
+        return st;
+    fl_member_assign(run, member, run->row.round, FL_ASSIGNED);
+    run->cohort++;
+    for (size_t i = 0; i < server->parked_count; i++)
+        if (server->parked[i].run == run && server->parked[i].client == client) {
+            struct fl_parked parked = fl_server_unpark(server, i);
+            return reply_work(server, run, client, run->row.round, parked.ticket);
+        }
+    return FL_OK;
+}
+
+static enum fl_status assign_first(struct fl_server *server, struct fl_run *run,
+                                   const struct candidate *candidates, size_t count)
+{
+    uint64_t size = run->spec.target + run->spec.over_select;
+    enum fl_status st = FL_OK;
+
+    for (size_t i = 0; i < count && run->cohort < size && !st; i++)
+        st = assign(server, run, candidates[i].client);
+    return st;
+}
+
+static enum fl_status open_round(struct fl_server *server, struct fl_run *run,
+                                 const struct candidate *candidates, size_t count)
+{
+    run->row.phase = FL_PHASE_OPEN;
+    run->deadline_ms = fl_server_now(server) + run->spec.deadline_ms;
+    run->gather_ms = UINT64_MAX;
+    run->cohort = 0;
+    fl_log(FL_LOG_DEBUG, "server.round", "run=%s round=%llu waiting=%zu; open", run->row.name,
+           (unsigned long long)run->row.round, count);
+    enum fl_status st = write_run(server, run);
+    return st ? st : assign_first(server, run, candidates, count);
+}
+
+static enum fl_status gather(struct fl_server *server, struct fl_run *run, uint64_t *ret_next)
+{
+    struct candidate *candidates;
+    size_t count;
+    uint64_t now = fl_server_now(server);
+    enum fl_status st = collect(server, run, &candidates, &count);
+
+    if (st)
+        return st;
+    if (count == 0)
+        run->gather_ms = UINT64_MAX;
+    else if (run->gather_ms == UINT64_MAX)
+        run->gather_ms = now;
+    *ret_next = UINT64_MAX;
+    int enough = count >= run->spec.minimum;
+    int over = count > 0 && now - run->gather_ms >= run->spec.gather_ms;
+    if (count >= run->spec.target + run->spec.over_select || (enough && over)) {
+        st = open_round(server, run, candidates, count);
+        *ret_next = run->deadline_ms;
+    } else if (enough) {
+        *ret_next = run->gather_ms + run->spec.gather_ms;
+    }
+    free(candidates);
+    return st;
+}
+
+/* Lets waiting clients join an open round that has room. */
+static enum fl_status fill(struct fl_server *server, struct fl_run *run)
+{
+    struct candidate *candidates;
+    size_t count;
+    enum fl_status st;
+
+    if (run->cohort >= run->spec.target + run->spec.over_select)
+        return FL_OK;
+    st = collect(server, run, &candidates, &count);
+    if (st)
+        return st;
+    st = assign_first(server, run, candidates, count);
+    free(candidates);
+    return st;
+}
+
+/* --- closing --- */
+
+/* What the operator sees of a round, from the updates in its sum. */
+static struct fl_round_status round_status(const struct fl_server *server, const struct fl_run *run,
+                                           const struct fl_entry_list *list)
+{
+    struct fl_round_status status = {.round = run->row.round,
+                                     .kind = run->row.round == 0 ? FL_WORK_CALIBRATE : FL_WORK_TRAIN,
+                                     .closed = 1,
+                                     .accepted = list->count,
+                                     .target = run->spec.target};
+
+    for (size_t i = 0; i < list->count; i++) {
+        const struct fl_entry *entry = &list->items[i];
+        status.train_loss += entry->train_loss / (double)list->count;
+        status.density += (double)entry->sent / (double)run->elems / (double)list->count;
+        if (entry->residual_norm > status.residual_norm)
+            status.residual_norm = entry->residual_norm;
+        if (entry->round != run->row.round)
+            continue;
+        status.metrics.examples += entry->metrics.examples;
+        status.metrics.correct += entry->metrics.correct;
+        status.metrics.loss_sum += entry->metrics.loss_sum;
+    }
+    status.uplink_bytes = run->row.bytes.uplink - run->round_start.uplink;
+    status.downlink_bytes = run->row.bytes.downlink - run->round_start.downlink;
+    status.duration_ms = fl_server_now(server) - run->opened_ms;
+    return status;
+}
+
+/* Writes the closed round and goes on to the next, or ends the run. */
+static enum fl_status finish_round(struct fl_server *server, struct fl_run *run,
+                                   const struct fl_round_status *status)
+{
+    int last = run->row.last;
+    enum fl_status st = server->store->round_put(server->store, fl_run_key(run), status);
+
+    if (!st)
+        st = fl_run_add_history(run, status);
+    if (st)
+        return st;
+    run->row.phase = last ? FL_PHASE_ENDED : FL_PHASE_GATHERING;
+    run->row.round += !last;
+    run->opened_ms = fl_server_now(server);
+    run->gather_ms = UINT64_MAX;
+    run->cohort = 0;
+    run->round_start = run->row.bytes;
+    fl_log(FL_LOG_INFO, "server.round",
+           "run=%s round=%llu accepted=%llu target=%llu changed=%llu version=%llu; %s", run->row.name,
+           (unsigned long long)status->round, (unsigned long long)status->accepted,
+           (unsigned long long)status->target, (unsigned long long)status->published,
+           (unsigned long long)run->row.version, last ? "run ended" : "closed");
+    return write_run(server, run);
+}
+
+/* Round 0: lambda from the pooled root mean square of the deltas (reference: codec.h, fl_lambda_from_rms). */
+static enum fl_status close_calibration(struct fl_server *server, struct fl_run *run)
+{
+    struct fl_round_status status;
+    double sum = 0;
+    enum fl_status st = server->store->receipts_freeze(server->store, fl_run_key(run), run->row.round);
+
+    if (st)
+        return st;
+    fl_entries_sort(run->open.items, run->open.count);
+    for (size_t i = 0; i < run->open.count; i++)
+        sum += run->open.items[i].delta_squares;
+    run->row.lambda = fl_lambda_from_rms(sqrt(sum / ((double)run->open.count * (double)run->elems)));
+    fl_log(FL_LOG_INFO, "server.round", "run=%s lambda=%g updates=%zu; calibrated", run->row.name,
+           (double)run->row.lambda, run->open.count);
+    status = round_status(server, run, &run->open);
+    fl_entry_list_clear(&run->open);
+    return finish_round(server, run, &status);
+}
+
+/* Freezes what is accepted (rule R10); the next advance starts the job. */
+static enum fl_status close_training(struct fl_server *server, struct fl_run *run)
+{
+    struct fl_entry_list frozen = run->open;
+    enum fl_status st = server->store->receipts_freeze(server->store, fl_run_key(run), run->row.round);
+
+    if (st)
+        return st;
+    fl_entries_sort(frozen.items, frozen.count);
+    run->open = run->frozen;
+    run->frozen = frozen;
+    fl_entry_list_clear(&run->open);
+    run->row.phase = FL_PHASE_PUBLISHING;
+    run->row.last = run->row.stopping || run->row.round >= run->spec.rounds;
+    run->retry_ms = fl_server_now(server);
+    return write_run(server, run);
+}
+
+static enum fl_status close_round(struct fl_server *server, struct fl_run *run)
+{
+    return fl_run_calibrating(run) ? close_calibration(server, run) : close_training(server, run);
+}
+
+/* A stopped run that has nothing to drain: version 0 is exact by itself (rule R17). */
+static enum fl_status end_untouched(struct fl_server *server, struct fl_run *run)
+{
+    run->row.phase = FL_PHASE_ENDED;
+    fl_entry_list_clear(&run->open);
+    fl_log(FL_LOG_INFO, "server.round", "run=%s; stopped before any update", run->row.name);
+    return write_run(server, run);
+}
+
+static enum fl_status drain(struct fl_server *server, struct fl_run *run)
+{
+    if (fl_run_calibrating(run) || (run->open.count == 0 && run->row.version == 0))
+        return end_untouched(server, run);
+    return close_training(server, run);
+}
+
+/* --- publishing --- */
+
+static double lambda_down(const struct fl_run *run)
+{
+    if (run->row.last)
+        return 0;
+    return run->codec->uses_lambda ? run->spec.downlink_ratio * (double)run->row.lambda
+                                   : run->spec.downlink_lambda;
+}
+
+static enum fl_status start_job(struct fl_server *server, struct fl_run *run)
+{
+    struct fl_job *job = calloc(1, sizeof *job);
+
+    if (!job)
+        return FL_ERR_NOMEM;
+    job->entries = malloc((run->frozen.count + 1) * sizeof *job->entries);
+    if (!job->entries) {
+        free(job);
+        return FL_ERR_NOMEM;
+    }
+    if (run->frozen.count > 0)
+        memcpy(job->entries, run->frozen.items, run->frozen.count * sizeof *job->entries);
+    job->entry_count = run->frozen.count;
+    fl_entries_sort(job->entries, job->entry_count);
+    job->generation = server->generation;
+    job->turn = server->turn;
+    job->run = run;
+    job->env = server->env;
+    job->store = server->store;
+    job->kernels = server->kernels;
+    memcpy(job->run_name, run->row.name, sizeof job->run_name);
+    job->params = fl_run_codec_params(run);
+    memcpy(job->tensor_elems, run->tensor_elems, sizeof job->tensor_elems);
+    job->params.tensor_elems = job->tensor_elems;
+    job->on_grid = run->codec->on_grid;
+    job->rate = run->spec.server_rate;
+    job->lambda_down = lambda_down(run);
+    job->base = fl_published_ref(run->model);
+    snprintf(job->blob, sizeof job->blob, "%s.%llu.v%llu.%llu.state", run->row.name,
+             (unsigned long long)run->row.epoch, (unsigned long long)run->row.version + 1,
+             (unsigned long long)++server->blobs);
+    job->next_job = server->jobs;
+    server->jobs = job;
+    run->job = job;
+    server->effects->start_job(server->effects->user, job);
+    return FL_OK;
+}
+
+static enum fl_status write_version(struct fl_server *server, struct fl_run *run, struct fl_job *job)
+{
+    struct fl_store *store = server->store;
+    struct fl_run_key key = fl_run_key(run);
+    struct fl_version_row row = {.number = job->made->version.number,
+                                 .digest = job->made->version.digest,
+                                 .lambda_down = job->lambda_down,
+                                 .weight = job->weight};
+    enum fl_status st;
+
+    memcpy(row.state_blob, job->blob, sizeof row.state_blob);
+    st = store->version_put(store, key, &row);
+    if (!st && !(run->spec.keep_updates && run->row.version == 0)) {
+        st = store->version_drop_blob(store, key, run->row.version);
+        memcpy(job->drop_blob, run->model->blob, sizeof job->drop_blob);
+    }
+    if (!st && !run->spec.keep_updates)
+        st = store->payloads_drop(store, key, run->row.round);
+    if (!st)
+        st = fl_run_add_digest(run, &row.digest);
+    return st;
+}
+
+enum fl_status fl_round_job_done(struct fl_server *server, struct fl_run *run, struct fl_job *job)
+{
+    struct fl_round_status status;
+    enum fl_status st;
+
+    run->job = NULL;
+    if (job->status) {
+        job->state = FL_JOB_DISCARDED;
+        run->retry_ms = fl_server_now(server) + PUBLISH_RETRY_MS;
+        fl_log(FL_LOG_ERROR, "server.round", "run=%s round=%llu status=%s; publishing again in %d ms",
+               run->row.name, (unsigned long long)run->row.round, fl_status_name(job->status),
+               PUBLISH_RETRY_MS);
+        return FL_OK;
+    }
+    job->state = FL_JOB_APPLIED;
+    st = write_version(server, run, job);
+    if (st)
+        return st;
+    fl_published_unref(run->model);
+    run->model = fl_published_ref(job->made);
+    run->row.version = job->made->version.number;
+    status = round_status(server, run, &run->frozen);
+    status.published = job->changed;
+    fl_entry_list_clear(&run->frozen);
+    return finish_round(server, run, &status);
+}
+
+/* --- time --- */
+
+static enum fl_status dismiss_parked(struct fl_server *server, struct fl_run *run)
+{
+    enum fl_status st = FL_OK;
+
+    for (size_t i = server->parked_count; i-- > 0 && !st;)
+        if (server->parked[i].run == run) {
+            struct fl_parked parked = fl_server_unpark(server, i);
+            st = fl_server_reply_info(server, parked.ticket, run, 410);
+        }
+    return st;
+}
+
+static enum fl_status open_advance(struct fl_server *server, struct fl_run *run)
+{
+    uint64_t now = fl_server_now(server);
+
+    if (run->open.fresh >= run->spec.target)
+        return close_round(server, run);
+    if (now >= run->deadline_ms) {
+        if (run->open.count >= run->spec.minimum)
+            return close_round(server, run);
+        run->deadline_ms = now + run->spec.deadline_ms;
+        run->cohort = run->open.fresh; /* those who did not answer leave room for others */
+        fl_log(FL_LOG_WARN, "server.round",
+               "run=%s round=%llu accepted=%zu minimum=%llu; too few at the deadline, extended",
+               run->row.name, (unsigned long long)run->row.round, run->open.count,
+               (unsigned long long)run->spec.minimum);
+    }
+    return fill(server, run);
+}
+
+enum fl_status fl_round_advance(struct fl_server *server, struct fl_run *run, uint64_t *ret_next)
+{
+    enum fl_status st = FL_OK;
+
+    *ret_next = UINT64_MAX;
+    if (run->row.stopping && (run->row.phase == FL_PHASE_GATHERING || run->row.phase == FL_PHASE_OPEN))
+        st = drain(server, run);
+    if (!st && run->row.phase == FL_PHASE_OPEN)
+        st = open_advance(server, run);
+    if (!st && run->row.phase == FL_PHASE_GATHERING)
+        st = gather(server, run, ret_next);
+    if (!st && run->row.phase == FL_PHASE_OPEN)
+        *ret_next = run->deadline_ms;
+    if (!st && run->row.phase == FL_PHASE_PUBLISHING && !run->job) {
+        if (fl_server_now(server) >= run->retry_ms)
+            st = start_job(server, run);
+        else
+            *ret_next = run->retry_ms;
+    }
+    if (!st && run->row.phase == FL_PHASE_ENDED)
+        st = dismiss_parked(server, run);
+    return st;
+}
+
+enum fl_status fl_round_stop(struct fl_server *server, struct fl_run *run)
+{
+    uint64_t next;
+
+    if (run->row.phase == FL_PHASE_ENDED || run->row.stopping)
+        return FL_OK;
+    run->row.stopping = 1;
+    fl_log(FL_LOG_INFO, "server.round", "run=%s round=%llu; stopping", run->row.name,
+           (unsigned long long)run->row.round);
+    enum fl_status st = write_run(server, run);
+    return st ? st : fl_round_advance(server, run, &next);
+}

@@ -1,0 +1,541 @@
+#include "server/core/server.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "server/core/intake.h"
+#include "server/core/round.h"
+#include "server/core/state.h"
+
+#define RELEASE_RETRY_MS 2000 /* Retry-After of requests let go at shutdown */
+
+/* --- loading --- */
+
+static void unload(struct fl_server *server)
+{
+    for (size_t i = 0; i < server->run_count; i++)
+        fl_run_free(server->runs[i]);
+    free(server->runs);
+    server->runs = NULL;
+    server->run_count = 0;
+    fl_registry_done(&server->registry);
+    server->loaded = 0;
+}
+
+static enum fl_status load_run(void *user, const struct fl_run_row *row)
+{
+    struct fl_server *server = user;
+    struct fl_run_context context = fl_server_context(server);
+    struct fl_run **grown = realloc(server->runs, (server->run_count + 1) * sizeof(struct fl_run *));
+    enum fl_status st;
+
+    if (!grown)
+        return FL_ERR_NOMEM;
+    server->runs = grown;
+    st = fl_run_load(&context, row, &server->runs[server->run_count]);
+    if (st) {
+        fl_log(FL_LOG_ERROR, "server", "run=%s status=%s; cannot be loaded from the store", row->name,
+               fl_status_name(st));
+        return st;
+    }
+    server->run_count++;
+    return FL_OK;
+}
+
+/* The one way from store to memory: at start and after a failed turn. */
+static enum fl_status load(struct fl_server *server)
+{
+    enum fl_status st;
+
+    server->generation++;
+    st = fl_registry_load(&server->registry, server->store);
+    if (!st)
+        st = server->store->runs(server->store, load_run, server);
+    if (st)
+        unload(server);
+    else
+        server->loaded = 1;
+    return st;
+}
+
+static void log_recovered(const struct fl_server *server)
+{
+    for (size_t i = 0; i < server->run_count; i++) {
+        const struct fl_run *run = server->runs[i];
+        fl_log(FL_LOG_INFO, "server", "run=%s round=%llu phase=%s accepted=%zu version=%llu; taken up",
+               run->row.name, (unsigned long long)run->row.round, fl_run_phase_name(run->row.phase),
+               run->row.phase == FL_PHASE_PUBLISHING ? run->frozen.count : run->open.count,
+               (unsigned long long)run->row.version);
+    }
+}
+
+enum fl_status fl_server_new(const struct fl_env *env, struct fl_store *store,
+                             const struct fl_kernels *kernels, const struct fl_server_effects *effects,
+                             const uint8_t mac_key[FL_DIGEST_SIZE], struct fl_server **ret_server)
+{
+    struct fl_server *server = calloc(1, sizeof *server);
+    enum fl_status st;
+
+    if (!server)
+        return FL_ERR_NOMEM;
+    server->env = env;
+    server->store = store;
+    server->kernels = kernels;
+    server->effects = effects;
+    memcpy(server->mac_key, mac_key, FL_DIGEST_SIZE);
+    st = load(server);
+    if (!st)
+        st = store->blob_sweep(store);
+    if (st) {
+        fl_server_free(server);
+        return st;
+    }
+    log_recovered(server);
+    *ret_server = server;
+    return FL_OK;
+}
+
+void fl_server_free(struct fl_server *server)
+{
+    if (!server)
+        return;
+    while (server->jobs) {
+        struct fl_job *job = server->jobs;
+        server->jobs = job->next_job;
+        fl_job_free(job);
+    }
+    unload(server);
+    free(server->parked);
+    memset(server->mac_key, 0, sizeof server->mac_key);
+    free(server);
+}
+
+/* --- the turn --- */
+
+/* Lets go of jobs that this turn has finished, and of those that a failed turn had only just started. */
+static void settle_jobs(struct fl_server *server, int committed)
+{
+    struct fl_job **at = &server->jobs;
+
+    while (*at) {
+        struct fl_job *job = *at;
+        int dropped = !committed && job->state == FL_JOB_LENT && job->turn == server->turn;
+        if (job->state == FL_JOB_LENT && !dropped) {
+            at = &job->next_job;
+            continue;
+        }
+        if (job->state == FL_JOB_APPLIED && committed && job->drop_blob[0])
+            server->store->blob_remove(server->store, job->drop_blob);
+        if (job->state == FL_JOB_DISCARDED || (job->state == FL_JOB_APPLIED && !committed))
+            server->store->blob_remove(server->store, job->blob);
+        *at = job->next_job;
+        fl_job_free(job);
+    }
+}
+
+/* Points the requests parked in earlier turns at the reloaded clients and runs; drops those of this turn. */
+static void reattach_parked(struct fl_server *server, const struct fl_parked *parked, size_t count,
+                            char (*names)[2][FL_LIMIT_NAME_BYTES + 1])
+{
+    server->parked_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct fl_parked kept = parked[i];
+        kept.client = fl_registry_by_id(&server->registry, names[i][0]);
+        kept.run = fl_server_run(server, names[i][1]);
+        if (kept.turn != server->turn && kept.client && kept.run)
+            server->parked[server->parked_count++] = kept;
+    }
+}
+
+/* After a failure memory may be ahead of the store: forget all of it and read it back. When that fails too,
+ * parked requests are let go and the next begin tries again. */
+static enum fl_status reload(struct fl_server *server)
+{
+    size_t count = server->parked_count;
+    char(*names)[2][FL_LIMIT_NAME_BYTES + 1] = calloc(count + 1, sizeof *names);
+    enum fl_status st = names ? FL_OK : FL_ERR_NOMEM;
+
+    for (size_t i = 0; i < count && !st; i++) {
+        memcpy(names[i][0], server->parked[i].client->row.id, FL_LIMIT_NAME_BYTES + 1);
+        memcpy(names[i][1], server->parked[i].run->row.name, FL_LIMIT_NAME_BYTES + 1);
+    }
+    unload(server);
+    if (!st)
+        st = load(server);
+    if (!st)
+        reattach_parked(server, server->parked, count, names);
+    else
+        fl_server_release_all(server);
+    free(names);
+    return st;
+}
+
+static enum fl_status abandon_turn(struct fl_server *server, enum fl_status cause)
+{
+    fl_log(FL_LOG_ERROR, "server", "status=%s; the turn is undone, reloading from the store",
+           fl_status_name(cause));
+    server->store->rollback(server->store);
+    settle_jobs(server, 0);
+    enum fl_status st = reload(server);
+    if (st)
+        fl_log(FL_LOG_ERROR, "server", "status=%s; reloading failed, trying again in the next turn",
+               fl_status_name(st));
+    return cause;
+}
+
+enum fl_status fl_server_begin(struct fl_server *server)
+{
+    enum fl_status st = FL_OK;
+
+    server->turn++;
+    server->failed = FL_OK;
+    if (!server->loaded)
+        st = load(server);
+    if (!st)
+        st = server->store->begin(server->store);
+    return st;
+}
+
+enum fl_status fl_server_commit(struct fl_server *server)
+{
+    enum fl_status st = server->failed;
+
+    if (!st)
+        st = server->store->commit(server->store);
+    if (st)
+        return abandon_turn(server, st);
+    settle_jobs(server, 1);
+    return FL_OK;
+}
+
+uint64_t fl_server_tick(struct fl_server *server)
+{
+    uint64_t now = fl_server_now(server), next = UINT64_MAX;
+
+    for (size_t i = 0; i < server->run_count && !server->failed; i++) {
+        uint64_t run_next;
+        server->failed = fl_round_advance(server, server->runs[i], &run_next);
+        if (!server->failed && run_next < next)
+            next = run_next;
+    }
+    for (size_t i = 0; i < server->parked_count && !server->failed;) {
+        if (server->parked[i].expires_ms <= now) {
+            struct fl_parked parked = fl_server_unpark(server, i);
+            fl_server_reply(server, parked.ticket, parked.run, &(struct fl_reply){.http_status = 204});
+            continue;
+        }
+        if (server->parked[i].expires_ms < next)
+            next = server->parked[i].expires_ms;
+        i++;
+    }
+    return next;
+}
+
+void fl_server_job_done(struct fl_server *server, struct fl_job *job)
+{
+    if (job->generation != server->generation || !server->loaded) {
+        job->state = FL_JOB_DISCARDED; /* of a state that was undone */
+        return;
+    }
+    if (server->failed)
+        job->state = FL_JOB_DISCARDED;
+    else
+        server->failed = fl_round_job_done(server, job->run, job);
+}
+
+/* --- answers --- */
+
+void fl_server_reply(struct fl_server *server, uint64_t ticket, struct fl_run *run,
+                     const struct fl_reply *reply)
+{
+    if (run)
+        run->row.bytes.downlink += fl_shared_view(reply->body).size;
+    server->effects->reply(server->effects->user, ticket, reply);
+}
+
+enum fl_status fl_server_reply_body(struct fl_server *server, uint64_t ticket, struct fl_run *run,
+                                    int http_status, struct fl_buf *body)
+{
+    struct fl_reply reply = {.http_status = http_status};
+    enum fl_status st = fl_shared_new(body, &reply.body);
+
+    if (st)
+        return st;
+    fl_server_reply(server, ticket, run, &reply);
+    fl_shared_unref(reply.body);
+    return FL_OK;
+}
+
+void fl_server_reply_error(struct fl_server *server, uint64_t ticket, int http_status, enum fl_status error,
+                           const char *text, const char *hint)
+{
+    fl_server_reply(
+        server, ticket, NULL,
+        &(struct fl_reply){.http_status = http_status, .error = error, .text = text, .hint = hint});
+}
+
+enum fl_status fl_server_reply_info(struct fl_server *server, uint64_t ticket, struct fl_run *run,
+                                    int http_status)
+{
+    struct fl_run_info info;
+    struct fl_buf body;
+    enum fl_status st;
+
+    fl_run_info_fill(run, &info);
+    fl_buf_init(&body, FL_LIMIT_SMALL_BODY_BYTES);
+    st = fl_run_info_encode(&info, &body);
+    if (!st)
+        st = fl_server_reply_body(server, ticket, run, http_status, &body);
+    fl_buf_done(&body);
+    return st;
+}
+
+/* --- parked requests --- */
+
+struct fl_parked fl_server_unpark(struct fl_server *server, size_t place)
+{
+    struct fl_parked parked = server->parked[place];
+
+    server->parked_count--;
+    memmove(server->parked + place, server->parked + place + 1,
+            (server->parked_count - place) * sizeof *server->parked);
+    return parked;
+}
+
+enum fl_status fl_server_park(struct fl_server *server, uint64_t ticket, struct fl_client *client,
+                              struct fl_run *run, uint64_t expires_ms)
+{
+    for (size_t i = 0; i < server->parked_count; i++)
+        if (server->parked[i].client == client && server->parked[i].run == run) {
+            struct fl_parked displaced = fl_server_unpark(server, i);
+            fl_server_reply(server, displaced.ticket, run, &(struct fl_reply){.http_status = 204});
+            break;
+        }
+    if (server->parked_count == server->parked_capacity) {
+        size_t capacity = server->parked_capacity ? 2 * server->parked_capacity : 16;
+        struct fl_parked *grown = realloc(server->parked, capacity * sizeof *grown);
+        if (!grown)
+            return FL_ERR_NOMEM;
+        server->parked = grown;
+        server->parked_capacity = capacity;
+    }
+    server->parked[server->parked_count++] =
+        (struct fl_parked){ticket, client, run, expires_ms, server->turn};
+    return FL_OK;
+}
+
+uint64_t fl_server_waiting(const struct fl_server *server, const struct fl_run *run)
+{
+    uint64_t waiting = 0;
+
+    for (size_t i = 0; i < server->parked_count; i++)
+        waiting += server->parked[i].run == run;
+    return waiting;
+}
+
+void fl_server_forget(struct fl_server *server, uint64_t ticket)
+{
+    for (size_t i = 0; i < server->parked_count; i++)
+        if (server->parked[i].ticket == ticket) {
+            fl_server_unpark(server, i);
+            return;
+        }
+}
+
+void fl_server_release_all(struct fl_server *server)
+{
+    while (server->parked_count > 0) {
+        struct fl_parked parked = fl_server_unpark(server, 0);
+        server->effects->reply(server->effects->user, parked.ticket,
+                               &(struct fl_reply){.http_status = 503,
+                                                  .retry_after_ms = RELEASE_RETRY_MS,
+                                                  .error = FL_ERR_STOPPED,
+                                                  .text = "the server cannot answer this now",
+                                                  .hint = "try again later"});
+    }
+}
+
+/* --- requests of clients --- */
+
+struct fl_run *fl_server_run(const struct fl_server *server, const char *name)
+{
+    for (size_t i = 0; i < server->run_count; i++)
+        if (!strcmp(server->runs[i]->row.name, name))
+            return server->runs[i];
+    return NULL;
+}
+
+void fl_server_count_response_header(struct fl_server *server, const char *run_name, uint64_t header_bytes)
+{
+    struct fl_run *run = fl_server_run(server, run_name);
+
+    if (run)
+        run->row.bytes.downlink_header += header_bytes;
+}
+
+static void reply_enrol_refused(struct fl_server *server, uint64_t ticket, enum fl_enrol_outcome outcome)
+{
+    static const struct {
+        int http_status;
+        enum fl_status error;
+        const char *text, *hint;
+    } answers[] = {
+        [FL_ENROL_BAD_TOKEN] = {403, FL_ERR_AUTH, "the enrolment token is not known",
+                                "check the token, or ask for one made by: fl-server token create"},
+        [FL_ENROL_EXPIRED] = {403, FL_ERR_AUTH, "the enrolment token has expired",
+                              "ask for a new one made by: fl-server token create"},
+        [FL_ENROL_USED_UP] = {403, FL_ERR_AUTH, "the enrolment token is used up",
+                              "ask for a new one made by: fl-server token create --uses N"},
+        [FL_ENROL_REVOKED] = {403, FL_ERR_AUTH, "this key is revoked",
+                              "make a new key in a fresh state folder and enrol that"},
+        [FL_ENROL_NOT_ISSUED] = {500, FL_ERR_CRYPTO, "the certificate could not be issued",
+                                 "see the server's log"},
+    };
+
+    fl_server_reply_error(server, ticket, answers[outcome].http_status, answers[outcome].error,
+                          answers[outcome].text, answers[outcome].hint);
+}
+
+static enum fl_status handle_enrol(struct fl_server *server, const struct fl_request *request)
+{
+    struct fl_issuer issuer = {server->effects->issue, server->effects->user};
+    struct fl_enroll_request message;
+    struct fl_enroll_answer answer;
+    enum fl_enrol_outcome outcome;
+    struct fl_buf chain, body;
+    enum fl_status st = fl_enroll_request_decode(request->body, &message);
+
+    if (st) {
+        fl_server_reply_error(server, request->ticket, 400, st, "the body is not an enrolment request",
+                              "see the enrolment message in protocol/README.md");
+        return FL_OK;
+    }
+    memset(&answer, 0, sizeof answer);
+    fl_buf_init(&chain, FL_LIMIT_CHAIN_BYTES);
+    fl_buf_init(&body, FL_LIMIT_SMALL_BODY_BYTES);
+    st = fl_registry_enrol(&server->registry, server->store, server->env, &issuer, message.token,
+                           message.name, request->key, request->public_key, &outcome, answer.client, &chain);
+    if (!st && outcome != FL_ENROL_DONE) {
+        reply_enrol_refused(server, request->ticket, outcome);
+    } else if (!st) {
+        answer.chain = fl_buf_view(&chain);
+        st = fl_enroll_answer_encode(&answer, &body);
+        if (!st)
+            st = fl_server_reply_body(server, request->ticket, NULL, 200, &body);
+    }
+    fl_buf_done(&chain);
+    fl_buf_done(&body);
+    return st;
+}
+
+static enum fl_status handle_run_list(struct fl_server *server, const struct fl_request *request)
+{
+    struct fl_run_info *infos = calloc(server->run_count + 1, sizeof *infos);
+    struct fl_buf body;
+    enum fl_status st;
+
+    if (!infos)
+        return FL_ERR_NOMEM;
+    for (size_t i = 0; i < server->run_count; i++)
+        fl_run_info_fill(server->runs[i], &infos[i]);
+    fl_buf_init(&body, (server->run_count + 1) * FL_LIMIT_SMALL_BODY_BYTES);
+    st = fl_run_list_encode(infos, server->run_count, &body);
+    if (!st)
+        st = fl_server_reply_body(server, request->ticket, NULL, 200, &body);
+    fl_buf_done(&body);
+    free(infos);
+    return st;
+}
+
+/* Whether have names a version of this run that a delta may start from. */
+static int can_patch(const struct fl_run *run, const struct fl_version *have)
+{
+    return have->epoch == run->row.epoch && have->number < run->row.version &&
+           !memcmp(&run->digests[have->number], &have->digest, sizeof have->digest);
+}
+
+static enum fl_status handle_model(struct fl_server *server, struct fl_run *run,
+                                   const struct fl_request *request)
+{
+    struct fl_reply reply = {.http_status = 200, .version = run->model->version};
+    enum fl_status st;
+
+    if (request->has_have && fl_version_equal(&request->have, &run->model->version)) {
+        reply.http_status = 204;
+        fl_server_reply(server, request->ticket, run, &reply);
+        return FL_OK;
+    }
+    if (request->has_have && can_patch(run, &request->have))
+        st = fl_published_delta(run->model, &request->have, &reply.body);
+    else
+        st = fl_published_snapshot(run->model, &reply.body);
+    if (st)
+        return st;
+    run->row.bytes.downlink_dense += 4 * (uint64_t)run->elems;
+    fl_server_reply(server, request->ticket, run, &reply);
+    return FL_OK;
+}
+
+static enum fl_status handle_run_request(struct fl_server *server, struct fl_client *client,
+                                         const struct fl_request *request)
+{
+    struct fl_run *run = fl_server_run(server, request->run);
+
+    if (!run) {
+        fl_server_reply_error(server, request->ticket, 404, FL_ERR_NOT_FOUND, "there is no run of this name",
+                              "GET /v1/runs lists the runs of this server");
+        return FL_OK;
+    }
+    run->row.bytes.uplink_header += request->header_bytes;
+    switch (request->kind) {
+    case FL_REQUEST_WORK:
+        return fl_round_work(server, run, client, request);
+    case FL_REQUEST_MODEL:
+        return handle_model(server, run, request);
+    case FL_REQUEST_UPDATE:
+        return fl_intake_update(server, run, client, request);
+    default:
+        return fl_server_reply_info(server, request->ticket, run, 200);
+    }
+}
+
+static enum fl_status handle_client(struct fl_server *server, const struct fl_request *request)
+{
+    struct fl_client *client = fl_registry_by_key(&server->registry, request->key);
+    enum fl_status st;
+
+    if (!client || client->row.revoked) {
+        fl_server_reply_error(server, request->ticket, 403, FL_ERR_AUTH,
+                              client ? "this client has been revoked" : "this client is not registered here",
+                              client ? "ask the operator; a new key must be enrolled with a new token"
+                                     : "enrol it with a token made by: fl-server token create");
+        return FL_OK;
+    }
+    st = fl_registry_seen(server->store, client, server->env->wall_ms(server->env->user));
+    if (st)
+        return st;
+    return request->kind == FL_REQUEST_RUN_LIST ? handle_run_list(server, request)
+                                                : handle_run_request(server, client, request);
+}
+
+void fl_server_handle(struct fl_server *server, const struct fl_request *request)
+{
+    if (server->failed)
+        return;
+    switch (request->kind) {
+    case FL_REQUEST_ENROLL:
+        server->failed = handle_enrol(server, request);
+        break;
+    case FL_REQUEST_RUN_LIST:
+    case FL_REQUEST_RUN_INFO:
+    case FL_REQUEST_WORK:
+    case FL_REQUEST_MODEL:
+    case FL_REQUEST_UPDATE:
+        server->failed = handle_client(server, request);
+        break;
+    default:
+        server->failed = fl_operator_handle(server, request);
+        break;
+    }
+}
