@@ -7,8 +7,9 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
-#include "base/bytes.h"
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words of the stream are loaded and stored whole");
 
 /* Room that must stay behind the write position: a put stores 8 bytes. */
 #define FL_BITS_SLACK 8
@@ -24,7 +25,7 @@ static inline void fl_bits_put(struct fl_bit_writer *writer, uint32_t value, uns
 {
     writer->acc |= (uint64_t)value << writer->fill;
     writer->fill += count;
-    fl_store_le64(writer->at, writer->acc);
+    memcpy(writer->at, &writer->acc, sizeof writer->acc);
     writer->at += writer->fill >> 3;
     writer->acc >>= writer->fill & ~7u;
     writer->fill &= 7;
@@ -48,9 +49,11 @@ struct fl_bit_reader {
 static inline uint64_t fl_bits_peek(const struct fl_bit_reader *reader, uint64_t pos)
 {
     uint64_t byte = pos >> 3;
-    if (reader->size >= 8 && byte <= reader->size - 8)
-        return fl_load_le64(reader->data + byte) >> (pos & 7);
     uint64_t word = 0;
+    if (reader->size >= 8 && byte <= reader->size - 8) {
+        memcpy(&word, reader->data + byte, sizeof word);
+        return word >> (pos & 7);
+    }
     for (unsigned i = 0; byte < reader->size && i < 8; i++, byte++)
         word |= (uint64_t)reader->data[byte] << (8 * i);
     return word >> (pos & 7);
