@@ -49,9 +49,9 @@ FL_MUST_CHECK enum fl_status fl_csr_create(struct fl_bytes key_pem_or_der, const
                                            struct fl_buf *ret_pem, struct fl_error *err);
 
 /*
- * Checks a request's own signature and appends its public key as SubjectPublicKeyInfo DER. Nothing else of
- * the request is looked at (rule R21). FL_ERR_AUTH when the signature is wrong, FL_ERR_FORMAT when the key is
- * not on P-256.
+ * Checks a request's own signature and appends its public key as SubjectPublicKeyInfo DER. Whatever else it
+ * asks for is ignored (rule R21); mbedTLS 3 refuses requests with critical extensions that it does not know.
+ * FL_ERR_AUTH when the signature is wrong, FL_ERR_FORMAT when the key is not on P-256.
  */
 FL_MUST_CHECK enum fl_status fl_csr_public_key(struct fl_bytes pem_or_der, struct fl_buf *ret_spki,
                                                struct fl_error *err);

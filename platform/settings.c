@@ -19,7 +19,7 @@ static void show(const char *text, char ret_shown[SHOWN_MAX + 6])
     size_t i, n = 0;
 
     ret_shown[n++] = '"';
-    for (i = 0; text[i] && i < SHOWN_MAX; i++)
+    for (i = 0; i < SHOWN_MAX && text[i]; i++)
         ret_shown[n++] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
     memcpy(ret_shown + n, text[i] ? "...\"" : "\"", text[i] ? 5 : 2);
 }

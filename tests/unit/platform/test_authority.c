@@ -1,5 +1,6 @@
 #include "test.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -8,6 +9,7 @@
 
 #include <mbedtls/x509_crt.h>
 
+#include "fail_alloc.h"
 #include "platform/authority.h"
 #include "platform/crypto.h"
 #include "platform/file.h"
@@ -15,16 +17,16 @@
 #define CAP ((size_t)1 << 16)
 #define DAY 86400
 
-/* openssl req -new -subj /CN=evil/O=other -addext basicConstraints=critical,CA:TRUE
+/* openssl req -new -subj /CN=evil/O=other -addext basicConstraints=CA:TRUE -addext keyUsage=keyCertSign
  *     -addext subjectAltName=DNS:server.example -addext extendedKeyUsage=serverAuth,clientAuth */
 static const char greedy_csr[] = "-----BEGIN CERTIFICATE REQUEST-----\n"
-                                 "MIIBNzCB3QIBADAfMQ0wCwYDVQQDDARldmlsMQ4wDAYDVQQKDAVvdGhlcjBZMBMG\n"
+                                 "MIIBQDCB5wIBADAfMQ0wCwYDVQQDDARldmlsMQ4wDAYDVQQKDAVvdGhlcjBZMBMG\n"
                                  "ByqGSM49AgEGCCqGSM49AwEHA0IABE/BJQqEwNavCX6Hib17Z1aDEquDYbWdsRSC\n"
-                                 "7I5UE9PX6qJ32B1OCDrInL+IxDQuEY6J8+mZKknE+88LjmbNYKugXDBaBgkqhkiG\n"
-                                 "9w0BCQ4xTTBLMA8GA1UdEwEB/wQFMAMBAf8wGQYDVR0RBBIwEIIOc2VydmVyLmV4\n"
-                                 "YW1wbGUwHQYDVR0lBBYwFAYIKwYBBQUHAwEGCCsGAQUFBwMCMAoGCCqGSM49BAMC\n"
-                                 "A0kAMEYCIQC7rumNU6Aa7pGiK+0PanSW/BAe8UMzsYVTHtJXUdx7DwIhAKSPgPu6\n"
-                                 "BYPZ/0F34go1HFLjLxN1Gt4723S9awBgY8Vo\n"
+                                 "7I5UE9PX6qJ32B1OCDrInL+IxDQuEY6J8+mZKknE+88LjmbNYKugZjBkBgkqhkiG\n"
+                                 "9w0BCQ4xVzBVMAwGA1UdEwQFMAMBAf8wGQYDVR0RBBIwEIIOc2VydmVyLmV4YW1w\n"
+                                 "bGUwCwYDVR0PBAQDAgIEMB0GA1UdJQQWMBQGCCsGAQUFBwMBBggrBgEFBQcDAjAK\n"
+                                 "BggqhkjOPQQDAgNIADBFAiAxUporO3hdt+Dk0nd9bAQgUeYq3EfxmN1Fqb0xjniu\n"
+                                 "jAIhALleX+Ejl4AC0vL5wnMbdgip4snwiymkQF2zl8IgqIp0\n"
                                  "-----END CERTIFICATE REQUEST-----\n";
 
 struct world {
@@ -384,6 +386,82 @@ static void test_authority_needs_its_own_key_and_an_authority_certificate(void *
     world_done(&world);
 }
 
+struct issuing {
+    pthread_t thread;
+    struct world *world;
+    struct fl_buf spki, pem;
+    enum fl_status st;
+};
+
+static void *issue_several(void *user)
+{
+    struct issuing *issuing = user;
+    struct fl_leaf leaf = {FL_LEAF_CLIENT, "c", {issuing->world->now, 1}, NULL, 0};
+
+    for (int i = 0; i < 4 && !issuing->st; i++) {
+        fl_buf_clear(&issuing->pem);
+        issuing->st = fl_authority_issue(issuing->world->issuer, fl_buf_view(&issuing->spki), &leaf,
+                                         &issuing->pem, NULL);
+    }
+    return NULL;
+}
+
+static void test_threads_may_share_an_authority(void **state)
+{
+    struct world world;
+    struct issuing threads[4];
+    (void)state;
+
+    world_init(&world);
+    for (int i = 0; i < 4; i++) {
+        threads[i] = (struct issuing){.world = &world};
+        fl_buf_init(&threads[i].spki, CAP);
+        fl_buf_init(&threads[i].pem, CAP);
+        assert_ok(fl_key_public(fl_buf_view(&world.root_key), &threads[i].spki, NULL));
+    }
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i].thread, NULL, issue_several, &threads[i]), 0);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(threads[i].thread, NULL), 0);
+        assert_ok(threads[i].st);
+        assert_int_equal(verify(&threads[i].pem, &world.root_cert, NULL), 0);
+        fl_buf_done(&threads[i].spki);
+        fl_buf_done(&threads[i].pem);
+    }
+    world_done(&world);
+}
+
+static void test_authority_survives_any_failed_allocation(void **state)
+{
+    struct world world;
+    struct fl_buf spki, pem;
+    (void)state;
+
+    world_init(&world);
+    fl_buf_init(&spki, CAP);
+    assert_ok(fl_key_public(fl_buf_view(&world.root_key), &spki, NULL));
+    struct fl_leaf leaf = {FL_LEAF_CLIENT, "c", {world.now, 1}, NULL, 0};
+    for (size_t k = 0;; k++) {
+        long before = fl_live_allocations();
+        struct fl_authority *authority = NULL;
+        fl_buf_init(&pem, CAP);
+        fl_fail_alloc_after(k);
+        enum fl_status st = fl_authority_new(fl_buf_view(&world.issuer_cert), fl_buf_view(&world.issuer_key),
+                                             &authority, NULL);
+        if (!st)
+            st = fl_authority_issue(authority, fl_buf_view(&spki), &leaf, &pem, NULL);
+        fl_fail_alloc_never();
+        fl_authority_free(authority);
+        fl_buf_done(&pem);
+        assert_int_equal(fl_live_allocations(), before);
+        if (st == FL_OK)
+            break;
+        assert_status(st, FL_ERR_NOMEM);
+    }
+    fl_buf_done(&spki);
+    world_done(&world);
+}
+
 /* The second opinion of another library, where its tool is installed. */
 static void test_chain_verifies_with_openssl(void **state)
 {
@@ -447,6 +525,8 @@ int main(void)
         cmocka_unit_test(test_wrong_leaves_are_refused_and_leave_no_output),
         cmocka_unit_test(test_sixteen_long_names_fit),
         cmocka_unit_test(test_authority_needs_its_own_key_and_an_authority_certificate),
+        cmocka_unit_test(test_threads_may_share_an_authority),
+        cmocka_unit_test(test_authority_survives_any_failed_allocation),
         cmocka_unit_test(test_chain_verifies_with_openssl),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
