@@ -1,0 +1,165 @@
+#include "server/port/authority.h"
+
+#include <string.h>
+
+#include "platform/crypto.h"
+#include "platform/dir.h"
+#include "platform/file.h"
+#include "protocol/limits.h"
+
+#define PEM_BYTES   FL_CRYPTO_INPUT_MAX
+#define ROOT_DAYS   7300
+#define ISSUER_DAYS 3650
+#define SERVER_DAYS 825
+#define CLIENT_DAYS 365
+#define CERT_MODE   0644
+
+static enum fl_status write_in(const char *dir, const char *name, const struct fl_buf *pem, mode_t mode,
+                               struct fl_error *err)
+{
+    char path[FL_PATH_SIZE];
+    enum fl_status st = fl_path_join(dir, name, path, err);
+    return st ? st : fl_file_write_atomic(path, fl_buf_view(pem), mode, err);
+}
+
+static enum fl_status read_in(const char *dir, const char *name, struct fl_buf *pem, struct fl_error *err)
+{
+    char path[FL_PATH_SIZE];
+    enum fl_status st = fl_path_join(dir, name, path, err);
+    return st ? st : fl_file_read(path, pem, err);
+}
+
+/* A new key in NAME.key; also in *key, which the caller wipes. */
+static enum fl_status make_key(const char *dir, const char *name, struct fl_buf *key, struct fl_error *err)
+{
+    fl_buf_clear(key);
+    enum fl_status st = fl_key_generate(key, err);
+    return st ? st : write_in(dir, name, key, FL_FILE_SECRET, err);
+}
+
+static void wipe(struct fl_buf *key)
+{
+    if (key->data)
+        fl_secret_wipe(key->data, key->capacity);
+    fl_buf_done(key);
+}
+
+static enum fl_status make_server(const char *dir, struct fl_authority *issuing, const char *const *names,
+                                  size_t name_count, int64_t now_s, struct fl_error *err)
+{
+    struct fl_buf key, spki, chain;
+    const struct fl_leaf leaf = {.profile = FL_LEAF_SERVER,
+                                 .common_name = "Residue server",
+                                 .validity = {.now_s = now_s, .days = SERVER_DAYS},
+                                 .names = names,
+                                 .name_count = name_count};
+    fl_buf_init(&key, PEM_BYTES);
+    fl_buf_init(&spki, PEM_BYTES);
+    fl_buf_init(&chain, PEM_BYTES);
+    enum fl_status st = make_key(dir, "server.key", &key, err);
+    if (!st)
+        st = fl_key_public(fl_buf_view(&key), &spki, err);
+    if (!st)
+        st = fl_authority_issue(issuing, fl_buf_view(&spki), &leaf, &chain, err);
+    if (!st)
+        st = write_in(dir, "server.pem", &chain, CERT_MODE, err);
+    wipe(&key);
+    fl_buf_done(&spki);
+    fl_buf_done(&chain);
+    return st;
+}
+
+enum fl_status fl_authority_files_create(const char *dir, const char *const *names, size_t name_count,
+                                         int64_t now_s, struct fl_error *err)
+{
+    struct fl_buf root_key, root_pem, issuing_key, issuing_pem;
+    struct fl_authority *root = NULL, *issuing = NULL;
+    enum fl_status st;
+
+    fl_buf_init(&root_key, PEM_BYTES);
+    fl_buf_init(&root_pem, PEM_BYTES);
+    fl_buf_init(&issuing_key, PEM_BYTES);
+    fl_buf_init(&issuing_pem, PEM_BYTES);
+    if ((st = fl_dir_make(dir, FL_DIR_PRIVATE, err)) || (st = make_key(dir, "root.key", &root_key, err)))
+        goto out;
+    st = fl_authority_create_root(fl_buf_view(&root_key), "Residue root",
+                                  (struct fl_validity){.now_s = now_s, .days = ROOT_DAYS}, &root_pem, err);
+    if (st || (st = write_in(dir, "root.pem", &root_pem, CERT_MODE, err)) ||
+        (st = fl_authority_new(fl_buf_view(&root_pem), fl_buf_view(&root_key), &root, err)) ||
+        (st = make_key(dir, "issuing.key", &issuing_key, err)))
+        goto out;
+    st = fl_authority_create_issuer(root, fl_buf_view(&issuing_key), "Residue issuing authority",
+                                    (struct fl_validity){.now_s = now_s, .days = ISSUER_DAYS}, &issuing_pem,
+                                    err);
+    if (st || (st = write_in(dir, "issuing.pem", &issuing_pem, CERT_MODE, err)) ||
+        (st = fl_authority_new(fl_buf_view(&issuing_pem), fl_buf_view(&issuing_key), &issuing, err)))
+        goto out;
+    st = make_server(dir, issuing, names, name_count, now_s, err);
+out:
+    fl_authority_free(root);
+    fl_authority_free(issuing);
+    wipe(&root_key);
+    wipe(&issuing_key);
+    fl_buf_done(&root_pem);
+    fl_buf_done(&issuing_pem);
+    return st;
+}
+
+static enum fl_status append_zero(struct fl_buf *pem, struct fl_error *err)
+{
+    return fl_buf_append(pem, "", 1) ? fl_error_nomem(err) : FL_OK;
+}
+
+enum fl_status fl_authority_files_load(const char *dir, struct fl_authority_files *ret_files,
+                                       struct fl_error *err)
+{
+    struct fl_authority_files files = {0};
+    struct fl_buf issuing_key;
+    struct fl_cert_info info;
+    enum fl_status st;
+
+    fl_buf_init(&files.root_pem, PEM_BYTES);
+    fl_buf_init(&files.trust_pem, 2 * PEM_BYTES);
+    fl_buf_init(&files.server_pem, PEM_BYTES);
+    fl_buf_init(&files.server_key, PEM_BYTES);
+    fl_buf_init(&issuing_key, PEM_BYTES);
+    if ((st = read_in(dir, "root.pem", &files.root_pem, err)) ||
+        (st = fl_cert_read(fl_buf_view(&files.root_pem), &info, err)) ||
+        (st = read_in(dir, "issuing.pem", &files.trust_pem, err)) ||
+        (st = read_in(dir, "issuing.key", &issuing_key, err)) ||
+        (st = fl_authority_new(fl_buf_view(&files.trust_pem), fl_buf_view(&issuing_key), &files.issuing,
+                               err)) ||
+        (st = read_in(dir, "root.pem", &files.trust_pem, err)) ||
+        (st = read_in(dir, "server.pem", &files.server_pem, err)) ||
+        (st = append_zero(&files.server_pem, err)) ||
+        (st = read_in(dir, "server.key", &files.server_key, err)) ||
+        (st = append_zero(&files.server_key, err)))
+        goto out;
+    memcpy(files.fingerprint, info.fingerprint, FL_DIGEST_SIZE);
+    *ret_files = files;
+    files = (struct fl_authority_files){0};
+out:
+    wipe(&issuing_key);
+    fl_authority_files_done(&files);
+    return st;
+}
+
+void fl_authority_files_done(struct fl_authority_files *files)
+{
+    fl_authority_free(files->issuing);
+    files->issuing = NULL;
+    fl_buf_done(&files->root_pem);
+    fl_buf_done(&files->trust_pem);
+    fl_buf_done(&files->server_pem);
+    wipe(&files->server_key);
+}
+
+enum fl_status fl_authority_files_issue(struct fl_authority_files *files, struct fl_bytes public_key,
+                                        const char *client_id, int64_t now_s, struct fl_buf *chain,
+                                        struct fl_error *err)
+{
+    const struct fl_leaf leaf = {.profile = FL_LEAF_CLIENT,
+                                 .common_name = client_id,
+                                 .validity = {.now_s = now_s, .days = CLIENT_DAYS}};
+    return fl_authority_issue(files->issuing, public_key, &leaf, chain, err);
+}

@@ -1,0 +1,196 @@
+/* `fl-server serve`. */
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "platform/signals.h"
+#include "server/port/api.h"
+#include "server/port/commands.h"
+#include "server/port/config.h"
+#include "server/port/deployment.h"
+#include "server/port/listen.h"
+
+#define ADMIN_THREADS     2
+#define ADMIN_CONNECTIONS 64
+#define ADMIN_BODY_BYTES  ((size_t)16 << 20)
+#define SPARE_FILES       128 /* descriptors besides those of connections */
+#define PORT_MODE         0644
+
+/* Everything that runs, in the order in which it starts. */
+struct serving {
+    struct fl_deployment deployment;
+    int is_open;
+    struct fl_loop *loop;
+    struct fl_tls *tls;
+    struct fl_api api;
+    struct fl_admin admin;
+    struct fl_http *clients, *operators;
+    uint16_t port;
+};
+
+/* As many descriptors as the system lets us have; too few for the connections asked for is worth a word. */
+static void raise_file_limit(uint64_t connections)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur < connections + SPARE_FILES)
+        fl_log(FL_LOG_WARN, "server", "files=%llu connections=%llu; some connections may be refused",
+               (unsigned long long)limit.rlim_cur, (unsigned long long)connections);
+}
+
+static enum fl_status copy_root(struct serving *serving, struct fl_error *err)
+{
+    struct fl_buf copy;
+    const struct fl_buf *root = &serving->deployment.authority.root_pem;
+    fl_buf_init(&copy, root->size);
+    enum fl_status st = fl_buf_append(&copy, root->data, root->size);
+    if (!st)
+        st = fl_shared_new(&copy, &serving->api.root_pem);
+    fl_buf_done(&copy);
+    return st ? fl_error_nomem(err) : FL_OK;
+}
+
+static struct fl_bytes without_zero(const struct fl_buf *pem)
+{
+    return (struct fl_bytes){pem->data, pem->size - 1};
+}
+
+static enum fl_status start_clients(struct serving *serving, const struct fl_server_config *config,
+                                    struct fl_error *err)
+{
+    struct fl_authority_files *authority = &serving->deployment.authority;
+    struct fl_http_config http = {
+        .chain = without_zero(&authority->server_pem),
+        .key = without_zero(&authority->server_key),
+        .threads = (unsigned)config->threads,
+        .connections = (unsigned)config->connections,
+        .head_ms = config->head_ms,
+        .idle_ms = config->idle_ms,
+        .in_flight_bytes = (size_t)config->in_flight_bytes,
+        .handler = fl_api_handler(&serving->api),
+    };
+    enum fl_status st = copy_root(serving, err);
+    if (!st)
+        st = fl_tls_new(http.chain, http.key, fl_buf_view(&authority->trust_pem), &serving->tls, err);
+    if (!st)
+        st = fl_listen_tcp(config->address, (uint16_t)config->port, &http.listen_fd, &serving->port, err);
+    if (st)
+        return st;
+    http.tls = serving->tls;
+    serving->api.loop = serving->loop;
+    serving->api.update_bytes = (size_t)config->update_bytes;
+    st = fl_http_start(&http, &serving->clients, err);
+    if (st)
+        close(http.listen_fd);
+    return st;
+}
+
+static enum fl_status start_operators(struct serving *serving, const struct fl_server_config *config,
+                                      struct fl_error *err)
+{
+    char path[FL_PATH_SIZE];
+    struct fl_http_config http = {
+        .threads = ADMIN_THREADS,
+        .connections = ADMIN_CONNECTIONS,
+        .head_ms = config->head_ms,
+        .idle_ms = config->idle_ms,
+        .in_flight_bytes = ADMIN_BODY_BYTES,
+        .handler = fl_admin_handler(&serving->admin),
+    };
+    enum fl_status st = fl_path_join(serving->deployment.dir, FL_ADMIN_SOCKET, path, err);
+    if (!st)
+        st = fl_listen_unix(path, &http.listen_fd, err);
+    if (st)
+        return st;
+    serving->admin.loop = serving->loop;
+    memcpy(serving->admin.token, serving->deployment.admin_token, sizeof(serving->admin.token));
+    st = fl_http_start(&http, &serving->operators, err);
+    if (st)
+        close(http.listen_fd);
+    return st;
+}
+
+static enum fl_status port_path(const struct serving *serving, const struct fl_server_config *config,
+                                char path[FL_PATH_SIZE], struct fl_error *err)
+{
+    if (!config->port_file[0])
+        return fl_path_join(serving->deployment.dir, FL_DEPLOYMENT_PORT, path, err);
+    memcpy(path, config->port_file, strlen(config->port_file) + 1);
+    return FL_OK;
+}
+
+static enum fl_status write_port(const struct serving *serving, const struct fl_server_config *config,
+                                 struct fl_error *err)
+{
+    char path[FL_PATH_SIZE], text[8];
+    enum fl_status st = port_path(serving, config, path, err);
+    snprintf(text, sizeof(text), "%u\n", serving->port);
+    return st ? st : fl_file_write_atomic(path, fl_bytes_from_text(text), PORT_MODE, err);
+}
+
+static enum fl_status start(struct serving *serving, const char *dir, const struct fl_server_config *config,
+                            struct fl_error *err)
+{
+    enum fl_status st = fl_signals_install(err);
+    if (!st)
+        st = fl_deployment_open(dir, &serving->deployment, err);
+    if (st)
+        return st;
+    serving->is_open = 1;
+    struct fl_loop_config loop =
+        fl_deployment_loop(&serving->deployment, (size_t)config->connections + ADMIN_CONNECTIONS);
+    if ((st = fl_loop_new(&loop, &serving->loop, err)) || (st = start_operators(serving, config, err)) ||
+        (st = start_clients(serving, config, err)))
+        return st;
+    return write_port(serving, config, err);
+}
+
+static void stop(struct serving *serving, const struct fl_server_config *config)
+{
+    char path[FL_PATH_SIZE];
+    if (serving->loop)
+        fl_loop_stop(serving->loop); /* answers everything, so that the listeners can end */
+    fl_http_stop(serving->clients);
+    fl_http_stop(serving->operators);
+    fl_loop_free(serving->loop);
+    fl_tls_free(serving->tls);
+    fl_shared_unref(serving->api.root_pem);
+    if (!serving->is_open)
+        return;
+    if (serving->port && port_path(serving, config, path, NULL) == FL_OK)
+        unlink(path);
+    if (serving->operators && fl_path_join(serving->deployment.dir, FL_ADMIN_SOCKET, path, NULL) == FL_OK)
+        unlink(path);
+    fl_deployment_close(&serving->deployment);
+}
+
+int fl_command_serve(const struct fl_command_call *call)
+{
+    const struct fl_server_config *config = call->values;
+    struct serving serving = {0};
+    char dir[FL_PATH_SIZE];
+    struct fl_error err;
+    enum fl_status st = fl_server_config_state(call->config_path, config->state, dir, &err);
+
+    fl_log_set_level((enum fl_log_level)config->log_level);
+    if (!st) {
+        raise_file_limit(config->connections);
+        st = start(&serving, dir, config, &err);
+    }
+    if (!st) {
+        struct pollfd signals = {.fd = fl_signals_fd(), .events = POLLIN};
+        fprintf(call->out, "fl-server %s ready on %s port %u, state in %s\n", FL_VERSION, config->address,
+                serving.port, dir);
+        fflush(call->out);
+        while (!fl_signals_stop_requested())
+            poll(&signals, 1, -1);
+        fl_log(FL_LOG_INFO, "server", "stopping");
+    }
+    stop(&serving, config);
+    return st ? fl_command_fail(call, st, &err) : FL_EXIT_OK;
+}

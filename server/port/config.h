@@ -1,0 +1,32 @@
+/*
+ * Settings of a server: server.yaml, as written by `fl-server init`.
+ */
+#ifndef FL_SERVER_PORT_CONFIG_H
+#define FL_SERVER_PORT_CONFIG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "platform/error.h"
+#include "platform/file.h"
+#include "platform/settings.h"
+
+struct fl_server_config {
+    char state[FL_PATH_SIZE]; /* folder; "": the one that holds the file */
+    char address[64];
+    uint64_t port;
+    uint64_t threads, connections;
+    uint64_t update_bytes, in_flight_bytes;
+    uint64_t head_ms, idle_ms;
+    int log_level;                /* enum fl_log_level */
+    char port_file[FL_PATH_SIZE]; /* "": server.port in the state folder */
+};
+
+#define FL_SERVER_CONFIG_COUNT 11
+extern const struct fl_setting fl_server_config_rows[FL_SERVER_CONFIG_COUNT];
+
+/* The folder that a configuration file means: its setting, taken from the file's folder when relative. */
+FL_MUST_CHECK enum fl_status fl_server_config_state(const char *config_path, const char *setting,
+                                                    char ret_state[FL_PATH_SIZE], struct fl_error *err);
+
+#endif

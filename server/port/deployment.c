@@ -1,0 +1,149 @@
+#include "server/port/deployment.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "kernels/kernels.h"
+#include "platform/crypto.h"
+#include "platform/env.h"
+#include "server/port/store_sqlite.h"
+
+#define AUTHORITY_DIR "authority"
+#define DATABASE      "state.db"
+#define BLOB_DIR      "blobs"
+#define RECEIPT_KEY   "receipt.key"
+
+static enum fl_status fail_if_used(void *user, const char *name)
+{
+    (void)user;
+    (void)name;
+    return FL_ERR_EXISTS;
+}
+
+/* A secret of FL_DIGEST_SIZE random bytes as a line of hexadecimal digits. */
+static enum fl_status make_secret(const char *dir, const char *name, struct fl_error *err)
+{
+    uint8_t secret[FL_DIGEST_SIZE];
+    char path[FL_PATH_SIZE], text[2 * FL_DIGEST_SIZE + 2];
+    enum fl_status st = fl_path_join(dir, name, path, err);
+
+    fl_random_bytes(secret, sizeof(secret));
+    fl_hex_encode(secret, sizeof(secret), text);
+    strcpy(text + 2 * FL_DIGEST_SIZE, "\n");
+    if (!st)
+        st = fl_file_write_atomic(path, fl_bytes_from_text(text), FL_FILE_SECRET, err);
+    fl_secret_wipe(secret, sizeof(secret));
+    fl_secret_wipe(text, sizeof(text));
+    return st;
+}
+
+/* Its digits, without the end of the line. */
+static enum fl_status read_secret(const char *dir, const char *name, char ret_text[2 * FL_DIGEST_SIZE + 1],
+                                  uint8_t ret_secret[FL_DIGEST_SIZE], struct fl_error *err)
+{
+    char path[FL_PATH_SIZE];
+    struct fl_buf file;
+    enum fl_status st = fl_path_join(dir, name, path, err);
+
+    fl_buf_init(&file, 4 * FL_DIGEST_SIZE);
+    if (!st)
+        st = fl_file_read(path, &file, err);
+    if (!st && file.size >= 2 * FL_DIGEST_SIZE) {
+        memcpy(ret_text, file.data, 2 * FL_DIGEST_SIZE);
+        ret_text[2 * FL_DIGEST_SIZE] = 0;
+    }
+    if (!st && (file.size < 2 * FL_DIGEST_SIZE || fl_hex_decode(ret_text, ret_secret, FL_DIGEST_SIZE)))
+        st = fl_error_set(err, FL_ERR_CORRUPT, "%s: not %d hexadecimal digits", path, 2 * FL_DIGEST_SIZE);
+    if (file.data)
+        fl_secret_wipe(file.data, file.size);
+    fl_buf_done(&file);
+    return st;
+}
+
+enum fl_status fl_deployment_create(const char *dir, const char *const *names, size_t name_count,
+                                    struct fl_error *err)
+{
+    struct fl_env env = fl_env_system();
+    char path[FL_PATH_SIZE];
+    enum fl_status st = fl_dir_list(dir, fail_if_used, NULL, err);
+
+    if (st == FL_ERR_EXISTS)
+        return fl_error_set(err, st, "%s: the folder is not empty; name a new one, init never overwrites",
+                            dir);
+    if (st && st != FL_ERR_NOT_FOUND)
+        return st;
+    if ((st = fl_dir_make(dir, FL_DIR_PRIVATE, err)) || (st = fl_path_join(dir, AUTHORITY_DIR, path, err)) ||
+        (st = fl_authority_files_create(path, names, name_count, env.wall_ms(env.user) / 1000, err)) ||
+        (st = make_secret(dir, RECEIPT_KEY, err)) || (st = make_secret(dir, FL_ADMIN_TOKEN, err)))
+        return st;
+    return FL_OK;
+}
+
+static enum fl_status open_store(struct fl_deployment *deployment, struct fl_error *err)
+{
+    char database[FL_PATH_SIZE], blobs[FL_PATH_SIZE];
+    enum fl_status st = fl_path_join(deployment->dir, DATABASE, database, err);
+    if (!st)
+        st = fl_path_join(deployment->dir, BLOB_DIR, blobs, err);
+    return st ? st : fl_store_open(database, blobs, err, &deployment->store);
+}
+
+enum fl_status fl_deployment_open(const char *dir, struct fl_deployment *ret_deployment, struct fl_error *err)
+{
+    struct fl_deployment deployment = {.lock = {.fd = -1}, .env = fl_env_system()};
+    char path[FL_PATH_SIZE], digits[2 * FL_DIGEST_SIZE + 1];
+    uint8_t secret[FL_DIGEST_SIZE];
+    enum fl_status st;
+
+    snprintf(deployment.dir, sizeof(deployment.dir), "%s", dir);
+    if ((st = fl_path_join(dir, AUTHORITY_DIR, path, err)) ||
+        (st = fl_authority_files_load(path, &deployment.authority, err)) ||
+        (st = read_secret(dir, RECEIPT_KEY, digits, deployment.mac_key, err)) ||
+        (st = read_secret(dir, FL_ADMIN_TOKEN, deployment.admin_token, secret, err)) ||
+        (st = fl_lock_take(dir, &deployment.lock, err)) || (st = fl_dir_clean_temp(dir, NULL, err)) ||
+        (st = open_store(&deployment, err)))
+        fl_deployment_close(&deployment);
+    else
+        *ret_deployment = deployment;
+    fl_secret_wipe(digits, sizeof(digits));
+    fl_secret_wipe(secret, sizeof(secret));
+    return st;
+}
+
+void fl_deployment_close(struct fl_deployment *deployment)
+{
+    fl_store_close(deployment->store);
+    deployment->store = NULL;
+    fl_lock_release(&deployment->lock);
+    fl_authority_files_done(&deployment->authority);
+    fl_secret_wipe(deployment->mac_key, sizeof(deployment->mac_key));
+    fl_secret_wipe(deployment->admin_token, sizeof(deployment->admin_token));
+}
+
+static enum fl_status issue(void *user, struct fl_bytes public_key, const char *client_id,
+                            struct fl_buf *chain)
+{
+    struct fl_deployment *deployment = user;
+    struct fl_error err;
+    enum fl_status st =
+        fl_authority_files_issue(&deployment->authority, public_key, client_id,
+                                 deployment->env.wall_ms(deployment->env.user) / 1000, chain, &err);
+    if (st)
+        fl_log(FL_LOG_ERROR, "server.authority", "client=%.8s status=%s; %s", client_id, fl_status_name(st),
+               err.text);
+    return st;
+}
+
+struct fl_loop_config fl_deployment_loop(struct fl_deployment *deployment, size_t waiting_max)
+{
+    return (struct fl_loop_config){
+        .env = &deployment->env,
+        .store = deployment->store,
+        .kernels = fl_kernels_pick(),
+        .mac_key = deployment->mac_key,
+        .waiting_max = waiting_max,
+        .issue = issue,
+        .user = deployment,
+    };
+}
