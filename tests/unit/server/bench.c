@@ -375,7 +375,8 @@ struct fl_update bench_update(const struct fl_run_spec *spec, size_t client, con
         tensor_elems[i] = (size_t)tensors[i].elems;
     fl_random_init(&random, 1000 + work->round, client);
     for (size_t i = 0; i < elems; i++) {
-        p[i] = (fl_random_float(&random) - 0.5f) * (i % 7 == 0 ? 0.4f : 0.04f);
+        float u = 2 * fl_random_float(&random) - 1;
+        p[i] = i % 7 == 0 ? 0.4f * u * u * u : 0.02f * u; /* few large, many small */
         update.delta_squares += (double)p[i] * (double)p[i];
     }
     if (work->kind == FL_WORK_TRAIN) {
