@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ANY           INFINITY
-#define MS_MAX        (7.0 * 86400000)
-#define INT_MAX_EXACT 9007199254740992.0 /* 2^53 */
+#define ANY      INFINITY
+#define MS_MAX   (7.0 * 86400000)
+#define SEED_MAX 9007199254740992.0 /* 2^53 */
 
 /* The file's fields as the table fills them. */
 struct spec_file {
@@ -64,7 +64,7 @@ const struct fl_setting fl_run_spec_rows[] = {
     {.key = "model.seed",
      .type = FL_SETTING_U64,
      FIELD(model_seed),
-     .max = INT_MAX_EXACT,
+     .max = SEED_MAX,
      .def = "1",
      .help = "of the first values of the model"},
     {.key = "codec.name",
@@ -76,7 +76,7 @@ const struct fl_setting fl_run_spec_rows[] = {
     {.key = "codec.lambda",
      .type = FL_SETTING_DOUBLE,
      FIELD(lambda),
-     .max = 3e38,
+     .max = 1e15,
      .def = "0",
      .unit = "parameter units",
      .help = "threshold; 0: measured in a calibration round before round 1"},
@@ -129,7 +129,7 @@ const struct fl_setting fl_run_spec_rows[] = {
     {.key = "train.learning_rate",
      .type = FL_SETTING_DOUBLE,
      FIELD(learning_rate),
-     .max = 3e38,
+     .max = 1e15,
      .def = "0.1",
      .help = "of local SGD"},
     {.key = "train.momentum",
@@ -141,13 +141,13 @@ const struct fl_setting fl_run_spec_rows[] = {
     {.key = "train.weight_decay",
      .type = FL_SETTING_DOUBLE,
      FIELD(weight_decay),
-     .max = 3e38,
+     .max = 1e15,
      .def = "0",
      .help = "L2 coefficient of local SGD"},
     {.key = "seed",
      .type = FL_SETTING_U64,
      FIELD(seed),
-     .max = INT_MAX_EXACT,
+     .max = SEED_MAX,
      .def = "1",
      .help = "of mini-batches and cohorts"},
     {.key = "server_rate",
