@@ -42,6 +42,8 @@ static struct judgement judge_content(const struct fl_run *run, const struct fl_
             return invalid("a calibration update carries no payload");
         return (struct judgement){FL_VERDICT_ACCEPTED, "", 0};
     }
+    if (update->payload.size > fl_limit_model_body_bytes(run->elems))
+        return invalid("the payload is larger than the model");
     switch (fl_payload_check(&params, run->elems, update->payload, &payload)) {
     case FL_OK:
         break;

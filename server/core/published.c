@@ -79,7 +79,6 @@ void fl_published_unref(struct fl_published *published)
         return;
     for (size_t i = 0; i < published->delta_count; i++)
         fl_shared_unref(published->deltas[i].body);
-    free(published->deltas);
     fl_shared_unref(published->snapshot);
     fl_digest_tree_free(published->tree);
     free(published->x);
@@ -240,24 +239,29 @@ out:
     return st;
 }
 
-enum fl_status fl_published_delta(struct fl_published *published, const struct fl_version *from,
+enum fl_status fl_published_delta(struct fl_published *published, const struct fl_version *have,
                                   struct fl_shared **ret_body)
 {
-    for (size_t i = 0; i < published->delta_count; i++)
-        if (published->deltas[i].from == from->number) {
-            *ret_body = published->deltas[i].body;
-            return FL_OK;
-        }
-    struct fl_published_delta *grown =
-        realloc(published->deltas, (published->delta_count + 1) * sizeof *grown);
-    if (!grown)
-        return FL_ERR_NOMEM;
-    published->deltas = grown;
-    enum fl_status st = make_delta(published, from, &grown[published->delta_count].body);
+    const struct fl_published_delta *nearest = NULL; /* that starts at have or before */
+
+    for (size_t i = 0; i < published->delta_count; i++) {
+        const struct fl_published_delta *delta = &published->deltas[i];
+        if (delta->from <= have->number && (!nearest || delta->from > nearest->from))
+            nearest = delta;
+    }
+    if (nearest && (nearest->from == have->number || published->delta_count == FL_PUBLISHED_DELTAS)) {
+        *ret_body = nearest->body;
+        return FL_OK;
+    }
+    if (published->delta_count == FL_PUBLISHED_DELTAS)
+        return fl_published_snapshot(published, ret_body);
+    struct fl_published_delta *delta = &published->deltas[published->delta_count];
+    enum fl_status st = make_delta(published, have, &delta->body);
     if (st)
         return st;
-    grown[published->delta_count++].from = from->number;
-    *ret_body = grown[published->delta_count - 1].body;
+    delta->from = have->number;
+    published->delta_count++;
+    *ret_body = delta->body;
     return FL_OK;
 }
 

@@ -17,6 +17,9 @@
 #include "protocol/messages.h"
 #include "server/core/store.h"
 
+/* Delta bodies kept for one version; more starting points share the one before them (rule R19). */
+#define FL_PUBLISHED_DELTAS 16
+
 struct fl_published_delta {
     uint64_t from;
     struct fl_shared *body;
@@ -32,7 +35,7 @@ struct fl_published {
     struct fl_digest_tree *tree; /* of x_hat; NULL once the next version has taken it */
     char blob[FL_BLOB_NAME_BYTES];
     struct fl_shared *snapshot; /* bodies, made when first asked for */
-    struct fl_published_delta *deltas;
+    struct fl_published_delta deltas[FL_PUBLISHED_DELTAS];
     size_t delta_count;
 };
 
@@ -60,11 +63,11 @@ FL_MUST_CHECK enum fl_status fl_published_load(const struct fl_env *env, struct 
                                                const char *blob, const struct fl_version *expected,
                                                size_t elems, struct fl_published **ret_published);
 
-/* The encoded fl_model_message, borrowed, cached. from: an older version of the same run; a delta larger than
- * the snapshot is answered as the snapshot. */
+/* The encoded fl_model_message, borrowed, cached. have: an older version of the same run; the delta may start
+ * from a version before it, and one larger than the snapshot is answered as the snapshot. */
 FL_MUST_CHECK enum fl_status fl_published_snapshot(struct fl_published *published,
                                                    struct fl_shared **ret_body);
-FL_MUST_CHECK enum fl_status fl_published_delta(struct fl_published *published, const struct fl_version *from,
+FL_MUST_CHECK enum fl_status fl_published_delta(struct fl_published *published, const struct fl_version *have,
                                                 struct fl_shared **ret_body);
 
 #endif

@@ -119,7 +119,7 @@ struct fl_reply {
     size_t client_count;
     const struct fl_run_status *runs; /* RUN_STATUS, RUN_CREATE, RUN_STOP: run_count entries */
     size_t run_count;
-    const struct fl_round_status *rounds; /* RUN_STATUS of one run: round_count entries, oldest first */
+    const struct fl_round_status *rounds; /* RUN_STATUS of one run: closed rounds, oldest first */
     size_t round_count;
     struct fl_model_spec model; /* RUN_EXPORT */
 };

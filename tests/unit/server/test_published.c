@@ -92,6 +92,55 @@ static void test_R18_R19_deltas_bring_every_older_version_to_the_same_bits(void 
     free(bench);
 }
 
+static void test_R19_many_starting_points_share_deltas(void **state)
+{
+    (void)state;
+    struct bench *bench = calloc(1, sizeof *bench);
+    struct fl_run_spec spec = bench_spec("run", 1, 40);
+    size_t elems = (size_t)fl_model_spec_elems(&spec.model);
+    struct fl_version versions[41];
+    float *replicas[41];
+    int http_status;
+
+    bench_init(bench, 0);
+    bench_enrol(bench, 1);
+    bench_create_run(bench, &spec);
+    for (int number = 0; number <= 40; number++) {
+        struct fl_model_message message = fetch(bench, NULL, &http_status);
+        replicas[number] = malloc(elems * sizeof(float));
+        memcpy(replicas[number], message.data.data, elems * sizeof(float));
+        versions[number] = message.version;
+        if (number == 40)
+            break;
+        struct fl_work work = bench_get_work(bench, &spec, 0);
+        struct fl_buf body;
+        fl_buf_init(&body, 1 << 20);
+        bench_update_body(&spec, 0, &work, &body);
+        assert_int_equal(bench_put(bench, "run", 0, work.seq, fl_buf_view(&body))->http_status, 201);
+        fl_buf_done(&body);
+        assert_ok(bench_turn(bench, 1));
+    }
+    size_t deltas = 0;
+    for (int from = 40; from-- > 0;) { /* newest first, so that older ones come when the cache is full */
+        struct fl_model_message message = fetch(bench, &versions[(from * 7) % 40], &http_status);
+        const float *expected = replicas[40];
+        float *patched = replicas[(from * 7) % 40];
+        if (message.form == FL_FORM_DELTA) {
+            assert_true(message.from.number <= versions[(from * 7) % 40].number);
+            assert_ok(fl_sparse_apply(message.data, patched, elems));
+            assert_memory_equal(patched, expected, elems * sizeof(float));
+            deltas++;
+        } else {
+            assert_memory_equal(message.data.data, expected, elems * sizeof(float));
+        }
+    }
+    assert_true(deltas > 0);
+    for (int i = 0; i <= 40; i++)
+        free(replicas[i]);
+    bench_done(bench);
+    free(bench);
+}
+
 static void test_R8_run_spec_limits_by_table(void **state)
 {
     (void)state;
@@ -206,6 +255,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_R18_R19_deltas_bring_every_older_version_to_the_same_bits),
+        cmocka_unit_test(test_R19_many_starting_points_share_deltas),
         cmocka_unit_test(test_R8_run_spec_limits_by_table),
         cmocka_unit_test(test_run_spec_text_keeps_every_bit),
     };
