@@ -182,16 +182,16 @@ model:
   outputs: 3
   hidden: [5]
 codec:
-  lambda: 0.0009765625
+  name: {codec}
 round:
-  target: 1
+  target: {target}
   gather_ms: 50
 """
 
 
-def create_run(deployment, name="digits"):
+def create_run(deployment, name="digits", codec="dense", target=1):
     spec = deployment.folder / f"{name}.yaml"
-    spec.write_text(SPEC.format(name=name))
+    spec.write_text(SPEC.format(name=name, codec=codec, target=target))
     return deployment.command_json("run", "create", spec)["runs"][0]
 
 

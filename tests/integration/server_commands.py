@@ -60,11 +60,11 @@ class Commands(unittest.TestCase):
         spec = self.server.folder / "bad.yaml"
         for wrong, words in (("batch_size: 3\n", ("bad.yaml:13", "batch_size")), ("server_rate: -1\n", ("bad.yaml:13", "server_rate")),
                              ("norm_limit: 1\nrounds: 3\n", ("rounds",))):
-            spec.write_text(SPEC.format(name="bad") + wrong)
+            spec.write_text(SPEC.format(name="bad", codec="dense", target=1) + wrong)
             done = self.server.command("run", "create", spec, expect=3)
             for word in words:
                 self.assertIn(word, done.stderr)
-        spec.write_text(SPEC.format(name="bad").replace("inputs: 4", "inputs: 0"))
+        spec.write_text(SPEC.format(name="bad", codec="dense", target=1).replace("inputs: 4", "inputs: 0"))
         self.assertIn("model.inputs", self.server.command("run", "create", spec, expect=3).stderr)
         spec.write_text("name: bad\n")
         self.assertIn("bad.yaml", self.server.command("run", "create", spec, expect=3).stderr)
