@@ -336,6 +336,26 @@ static enum fl_status csr_verify(mbedtls_x509_csr *csr, struct fl_error *err)
     return FL_OK;
 }
 
+enum fl_status fl_csr_to_der(struct fl_bytes pem_or_der, struct fl_buf *ret_der, struct fl_error *err)
+{
+    enum fl_status st;
+    mbedtls_x509_csr csr;
+    struct text text;
+
+    st = text_copy(pem_or_der, &text, err);
+    if (st)
+        return st;
+    mbedtls_x509_csr_init(&csr);
+    int code = mbedtls_x509_csr_parse(&csr, text.data, text.parse_size);
+    if (code)
+        st = fl_crypto_error(err, FL_ERR_FORMAT, "certificate request does not parse", code);
+    if (!st)
+        st = fl_buf_append(ret_der, csr.raw.p, csr.raw.len);
+    mbedtls_x509_csr_free(&csr);
+    text_free(&text);
+    return st;
+}
+
 enum fl_status fl_csr_public_key(struct fl_bytes pem_or_der, struct fl_buf *ret_spki, struct fl_error *err)
 {
     enum fl_status st;

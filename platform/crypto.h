@@ -48,6 +48,10 @@ FL_MUST_CHECK enum fl_status fl_key_public(struct fl_bytes pem_or_der, struct fl
 FL_MUST_CHECK enum fl_status fl_csr_create(struct fl_bytes key_pem_or_der, const char *common_name,
                                            struct fl_buf *ret_pem, struct fl_error *err);
 
+/* Appends the DER of a request, which is what travels. */
+FL_MUST_CHECK enum fl_status fl_csr_to_der(struct fl_bytes pem_or_der, struct fl_buf *ret_der,
+                                           struct fl_error *err);
+
 /*
  * Checks a request's own signature and appends its public key as SubjectPublicKeyInfo DER. Whatever else it
  * asks for is ignored (rule R21); mbedTLS 3 refuses requests with critical extensions that it does not know.

@@ -165,6 +165,10 @@ static void test_R21_request_with_any_changed_bit_gives_no_other_key(void **stat
     assert_ok(fl_csr_create(fl_buf_view(&key), "client-1", &csr, NULL));
     assert_ok(fl_key_public(fl_buf_view(&key), &spki, NULL));
     size = pem_to_der(&csr, der);
+    assert_ok(fl_csr_to_der(fl_buf_view(&csr), &got, NULL));
+    assert_true(fl_bytes_equal(fl_buf_view(&got), (struct fl_bytes){der, size}));
+    assert_status(fl_csr_to_der((struct fl_bytes){der, size - 1}, &got, NULL), FL_ERR_FORMAT);
+    fl_buf_clear(&got);
     assert_ok(fl_csr_public_key((struct fl_bytes){der, size}, &got, NULL));
     /* The last byte belongs to the signature: it parses still, and must not verify. */
     der[size - 1] ^= 1;
