@@ -73,6 +73,11 @@ const struct fl_manifest *fl_client_manifest(const struct fl_client *c)
     return &c->manifest;
 }
 
+const struct fl_run_info *fl_client_run_info(const struct fl_client *c)
+{
+    return c->has_info ? &c->info : NULL;
+}
+
 int fl_client_replica(const struct fl_client *c, struct fl_version *ret_version, const float **ret_values)
 {
     if (!c->has_replica)

@@ -132,6 +132,9 @@ int fl_client_file_is_stale(const struct fl_client *client, const char *name);
 int fl_client_replica(const struct fl_client *client, struct fl_version *ret_version,
                       const float **ret_values);
 
+/* The run as the server described it; NULL before it did. Borrowed until the next event. */
+const struct fl_run_info *fl_client_run_info(const struct fl_client *client);
+
 /* What the manifest says, borrowed until the next event. */
 const struct fl_manifest *fl_client_manifest(const struct fl_client *client);
 

@@ -259,17 +259,18 @@ enum fl_status fl_manifest_decode(struct fl_bytes text, const struct fl_env *env
     const size_t last_size = sizeof last - 1 + 2 * FL_DIGEST_SIZE + 1;
     struct fl_manifest m = {0};
     struct line line;
-    uint8_t digest[FL_DIGEST_SIZE], stored[FL_DIGEST_SIZE];
+    uint8_t digest[FL_DIGEST_SIZE];
+    char hex[2 * FL_DIGEST_SIZE + 1];
 
     if (text.size < last_size || text.data[text.size - 1] != '\n')
         return FL_ERR_CORRUPT;
     struct fl_bytes body = {text.data, text.size - last_size};
     struct fl_bytes end = {text.data + body.size, last_size};
-    if (next_line(&end, &line) || line.count != 2 || strcmp(line.words[0], "sha256") != 0 ||
-        read_digest(line.words[1], stored))
+    if (next_line(&end, &line) || line.count != 2 || strcmp(line.words[0], "sha256") != 0)
         return FL_ERR_CORRUPT;
     env->sha256(env->user, body, digest);
-    if (memcmp(digest, stored, sizeof digest) != 0)
+    fl_hex_encode(digest, sizeof digest, hex);
+    if (strcmp(line.words[1], hex) != 0)
         return FL_ERR_CORRUPT;
     if (body.size < sizeof FIRST_LINE || memcmp(body.data, FIRST_LINE "\n", sizeof FIRST_LINE) != 0)
         return FL_ERR_VERSION;

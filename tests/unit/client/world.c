@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "client/core/vector.h"
 #include "codec/downlink.h"
+#include "fail_alloc.h"
 #include "platform/crypto.h"
 #include "world.h"
 
@@ -59,6 +60,7 @@ void world_init(struct world *w, uint64_t rounds)
                 .entropy = entropy,
                 .sha256 = sha256,
                 .hmac = hmac},
+        .fail_alloc = -1,
         .round = 1,
         .rounds = rounds,
         .judge = FL_VERDICT_ACCEPTED,
@@ -111,7 +113,7 @@ void world_fault(struct world *w, enum fl_route_kind route, enum world_fault fau
 
 /* ---- store ---- */
 
-struct world_file *world_find(struct world *w, const char *name)
+static struct world_file *find(struct world *w, const char *name)
 {
     for (size_t i = 0; i < w->file_count; i++)
         if (strcmp(w->files[i].name, name) == 0)
@@ -121,7 +123,7 @@ struct world_file *world_find(struct world *w, const char *name)
 
 static void put(struct world *w, const char *name, struct fl_bytes bytes)
 {
-    struct world_file *file = world_find(w, name);
+    struct world_file *file = find(w, name);
     if (!file) {
         assert_true(w->file_count < WORLD_FILES);
         file = &w->files[w->file_count++];
@@ -135,18 +137,45 @@ static void put(struct world *w, const char *name, struct fl_bytes bytes)
     file->size = bytes.size;
 }
 
+struct world_file *world_find(struct world *w, const char *name)
+{
+    char path[FL_PATH_SIZE];
+    struct fl_buf buf;
+    if (!w->disk)
+        return find(w, name);
+    fl_buf_init(&buf, 1 << 20);
+    assert_ok(fl_path_join(w->disk->dir, name, path, NULL));
+    enum fl_status st = fl_file_read(path, &buf, NULL);
+    if (!st)
+        put(w, name, fl_buf_view(&buf));
+    fl_buf_done(&buf);
+    return st ? NULL : find(w, name);
+}
+
 void world_put_file(struct world *w, size_t i)
 {
+    if (w->disk) {
+        assert_ok(fl_state_files_put(w->disk, &w->effect.files[i], NULL));
+        return;
+    }
     put(w, w->effect.files[i].name, w->effect.files[i].bytes);
 }
 
 void world_put_manifest(struct world *w)
 {
+    if (w->disk) {
+        assert_ok(fl_state_files_publish(w->disk, &w->effect, NULL));
+        return;
+    }
     put(w, FL_MANIFEST_NAME, w->effect.manifest);
 }
 
 void world_sweep(struct world *w)
 {
+    if (w->disk) {
+        assert_ok(fl_state_files_sweep(w->disk, w->client, NULL));
+        return;
+    }
     for (size_t i = 0; i < w->file_count;)
         if (fl_client_file_is_stale(w->client, w->files[i].name)) {
             free(w->files[i].data);
@@ -163,6 +192,8 @@ static enum fl_status read_file(void *user, const char *name, struct fl_buf *buf
 
 struct fl_client_reader world_reader(struct world *w)
 {
+    if (w->disk)
+        return fl_state_files_reader(w->disk);
     return (struct fl_client_reader){.user = w, .read = read_file};
 }
 
@@ -219,9 +250,13 @@ static int answer_model(struct world *w, enum world_fault fault)
     int near = w->effect.has_have && w->effect.have.number + 1 == w->info.version.number;
     if (near || (w->effect.has_have && fault == FAULT_BAD_DELTA)) {
         uint32_t *indices = malloc(w->elems * sizeof *indices);
+        size_t count = 0;
         for (uint32_t i = 0; i < w->elems; i++)
-            indices[i] = i;
-        assert_ok(fl_sparse_encode(indices, values, w->elems, w->elems, &data));
+            if (values[i] != w->x_before[i]) {
+                values[count] = values[i];
+                indices[count++] = i;
+            }
+        assert_ok(fl_sparse_encode(indices, values, count, w->elems, &data));
         free(indices);
         message.form = FL_FORM_DELTA;
         message.from = w->effect.have;
@@ -442,7 +477,10 @@ enum fl_client_effect_kind world_step(struct world *w)
     case FL_CLIENT_STOP:
         return kind;
     }
+    if (w->fail_alloc >= 0)
+        fl_fail_alloc_after((size_t)w->fail_alloc);
     fl_client_next(w->client, &w->event, &w->effect);
+    fl_fail_alloc_never();
     return kind;
 }
 

@@ -7,6 +7,7 @@
 #define FL_TESTS_UNIT_CLIENT_WORLD_H
 
 #include "client/core/client.h"
+#include "client/port/state_files.h"
 
 #define WORLD_FILES     256
 #define WORLD_TRACE     4096
@@ -71,10 +72,12 @@ struct world {
     struct fl_client_event event; /* the next one */
     struct fl_client_effect effect;
 
-    /* store: memory */
+    /* store: in memory, or in a folder when disk is set; then files[] only caches what was looked at */
+    struct fl_state_files *disk;
     struct world_file files[WORLD_FILES];
     size_t file_count;
     enum fl_status save_status;
+    int fail_alloc; /* >= 0: every call of the client may allocate so often, and no more */
 
     /* what was sent, in order, and how often each kind of request was made */
     struct fl_buf sent[64];
