@@ -1,0 +1,162 @@
+#!/usr/bin/env bash
+# From nothing to a federated run on this machine: installs what is needed, builds, starts one server and several clients as
+# separate processes over HTTPS with mutual TLS, trains on skewed data with compressed updates, and sums up.
+set -euo pipefail
+
+usage() {
+  cat <<'TXT'
+Usage: deploy/quickstart.sh [options]
+
+  --rounds N     training rounds (default 60)
+  --clients N    client processes (default 8)
+  --alpha A      Dirichlet label skew: 0.1 is severe, 100 is nearly even (default 0.3)
+  --codec NAME   int-threshold (default), threshold, topk, topk-tensor, dense
+  --seed S       seed of data split, first model, batches and cohorts (default 1)
+  --data FILE    CSV, plain, .gz or .xz; the label is the last column (default: the embedded digits)
+  --keep DIR     keep server, clients, logs and model in DIR, which must not exist yet
+  --json FILE    write the summary as JSON
+  --help
+
+Examples:
+  deploy/quickstart.sh
+  deploy/quickstart.sh --rounds 30 --alpha 0.1 --json out.json
+  deploy/quickstart.sh --codec topk --keep /tmp/topk-run
+
+Exit codes: 0 done, 1 something failed (the last lines of its log are shown), 2 wrong option, 130 interrupted.
+TXT
+}
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+rounds=60 clients=8 alpha=0.3 codec=int-threshold seed=1 data=$top/deploy/data/digits.csv.gz keep='' json=''
+
+refuse() { echo "quickstart.sh: $1 (see --help)" >&2; exit 2; }
+
+number() { # OPTION VALUE LEAST MOST
+  [[ $2 =~ ^[0-9]+$ ]] && [ "${#2}" -le 9 ] && [ "$2" -ge "$3" ] && [ "$2" -le "$4" ] ||
+    refuse "$1 $2: a whole number from $3 to $4 is wanted"
+}
+
+while [ $# -gt 0 ]; do
+  case $1 in
+    --help | -h) usage; exit 0 ;;
+    --rounds | --clients | --alpha | --codec | --seed | --data | --keep | --json)
+      [ $# -ge 2 ] || refuse "$1 needs a value"
+      declare "${1#--}=$2"
+      shift 2 ;;
+    *) refuse "unknown option $1" ;;
+  esac
+done
+number --rounds "$rounds" 1 100000
+number --clients "$clients" 1 256
+number --seed "$seed" 0 999999999
+[[ $alpha =~ ^[0-9]*\.?[0-9]+$ ]] && [[ $alpha =~ [1-9] ]] || refuse "--alpha $alpha: a number above 0 is wanted"
+case $codec in
+  int-threshold | threshold | topk | topk-tensor | dense) ;;
+  *) refuse "--codec $codec: one of int-threshold, threshold, topk, topk-tensor, dense is wanted" ;;
+esac
+[ -r "$data" ] || refuse "--data $data: cannot read it"
+[ -z "$keep" ] || [ ! -e "$keep" ] || refuse "--keep $keep: it exists already; name a new folder"
+if [ -n "$json" ]; then
+  [ -d "$(dirname "$json")" ] && [ -w "$(dirname "$json")" ] || refuse "--json $json: its folder is not there or not writable"
+fi
+
+say() { printf '\n%s\n' "$*"; }
+
+if [ -n "$keep" ]; then
+  mkdir -p "$keep"
+  work=$(cd "$keep" && pwd)
+else
+  work=$(mktemp -d "${TMPDIR:-/tmp}/residue.XXXXXX")
+fi
+mkdir -p "$work/log"
+pids=()
+
+finish() {
+  local status=$?
+  trap - EXIT INT TERM
+  if [ "$status" -ne 0 ] && [ "$status" -ne 130 ]; then
+    for log in "$work"/log/*.log; do
+      [ -s "$log" ] && { echo "--- last lines of ${log##*/}"; tail -n 5 "$log"; }
+    done >&2
+  fi
+  [ ${#pids[@]} -eq 0 ] || kill "${pids[@]}" 2>/dev/null || true
+  wait 2>/dev/null || true
+  [ -n "$keep" ] || rm -rf "$work"
+  exit "$status"
+}
+trap finish EXIT
+trap 'echo; echo "Interrupted: stopping server and clients."; exit 130' INT TERM
+
+# Runs a command with its output in a log that finish() shows if it fails.
+logged() { # NAME COMMAND...
+  local log=$work/log/$1.log
+  shift
+  "$@" >>"$log" 2>&1
+}
+
+say "[1/5] Packages and build"
+"$top/deploy/install-packages.sh"
+(cd "$top" && logged build cmake --preset release -DFL_TESTS=OFF &&
+  logged build cmake --build build/release -j "$(nproc)" --target fl-server fl-client)
+server=$top/build/release/bin/fl-server client=$top/build/release/bin/fl-client
+echo "built $("$server" --version) and $("$client" --version)"
+
+say "[2/5] Server, run and $clients clients"
+export OPENBLAS_NUM_THREADS=1
+started=$(date +%s.%N)
+"$server" init "$work/server" --host 127.0.0.1,localhost --port 0 --token-uses "$clients" --token-ttl 1h --json >"$work/init.json" 2>>"$work/log/init.log"
+field() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$1" "$2"; }
+"$server" serve --config "$work/server/server.yaml" --port-file "$work/port" >>"$work/log/server.log" 2>&1 &
+server_pid=$!
+pids+=("$server_pid")
+for _ in $(seq 200); do
+  [ -s "$work/port" ] && break
+  kill -0 "$server_pid" 2>/dev/null || { echo "quickstart.sh: the server ended before it was ready" >&2; exit 1; }
+  sleep 0.05
+done
+[ -s "$work/port" ] || { echo "quickstart.sh: the server was not ready within 10 s" >&2; exit 1; }
+url=https://127.0.0.1:$(cat "$work/port")
+fingerprint=$(field "$work/init.json" ca_fingerprint) token=$(field "$work/init.json" token)
+
+# The shape of the data decides the model: features, 64 hidden units, classes.
+data_options=(--data "$data" --data.scale-columns true --data.test-fraction 0.2 --data.seed "$seed")
+python3 "$top/deploy/csv_shape.py" "$data" >"$work/shape" || { echo "quickstart.sh: --data $data is not usable" >&2; exit 1; }
+read -r features classes <"$work/shape"
+cat >"$work/run.yaml" <<TXT
+name: quickstart
+seed: $seed
+rounds: $rounds
+model: {kind: mlp, inputs: $features, hidden: [64], outputs: $classes}
+codec: {name: $codec}
+round: {target: $clients, minimum: $clients}
+TXT
+logged run "$server" run create "$work/run.yaml" --dir "$work/server"
+
+for ((i = 0; i < clients; i++)); do
+  logged "client-$i" "$client" enroll --server "$url" --token "$token" --ca-fingerprint "$fingerprint" --state "$work/client-$i" --name "client-$i"
+  "$client" run --server "$url" --run quickstart --state "$work/client-$i" "${data_options[@]}" \
+    --data.partition dirichlet --data.alpha "$alpha" --data.clients "$clients" --data.index "$i" >>"$work/log/client-$i.log" 2>&1 &
+  pids+=("$!")
+done
+echo "server at $url, data $(basename "$data"): $features features, $classes classes, Dirichlet($alpha) over $clients clients"
+
+say "[3/5] Training: accuracy and loss are of the version that a round starts from, on the clients' held-out rows"
+"$server" run status quickstart --dir "$work/server" --follow
+for pid in "${pids[@]:1}"; do
+  wait "$pid" || { echo "quickstart.sh: a client ended with an error" >&2; exit 1; }
+done
+finished=$(date +%s.%N)
+
+say "[4/5] The exported model, and the same model trained centrally for as many examples"
+if [ -n "$keep" ]; then model=$work/model.safetensors; else model=$top/build/quickstart/model.safetensors; fi
+mkdir -p "$(dirname "$model")"
+logged export "$server" run export quickstart --dir "$work/server" --to "$model"
+"$server" run status quickstart --dir "$work/server" --json >"$work/status.json"
+"$client" evaluate --model "$model" "${data_options[@]}" --json >"$work/evaluate.json" 2>>"$work/log/evaluate.log"
+"$client" train "${data_options[@]}" --hidden 64 --seed "$seed" --batch 32 --steps $((rounds * clients * 20)) --json >"$work/central.json" 2>>"$work/log/central.log"
+
+say "[5/5] Summary"
+python3 "$top/deploy/summary.py" --status "$work/status.json" --evaluate "$work/evaluate.json" --central "$work/central.json" \
+  --clients "$clients" --codec "$codec" --alpha "$alpha" --seconds "$(echo "$started $finished" | awk '{printf "%.2f", $2 - $1}')" \
+  --model "$model" --json "$json"
+[ -z "$keep" ] || echo "server, clients and logs: $work"
