@@ -50,9 +50,10 @@ class Lab:
         """An fl-server command against the running server, its JSON parsed."""
         return json.loads(self.call(self.server_program, *words, "--dir", self.server_folder, "--json"))
 
-    def init(self):
-        self.folder.mkdir(parents=True, exist_ok=True)
-        answer = json.loads(self.call(self.server_program, "init", self.server_folder, "--host", "127.0.0.1", "--port", self.port, "--json"))
+    def init(self, uses):
+        """Makes the server's folder, with a first token for so many clients."""
+        answer = json.loads(self.call(self.server_program, "init", self.server_folder, "--host", "127.0.0.1", "--port", self.port,
+                                      "--token-uses", uses, "--json"))
         self.fingerprint = answer["ca_fingerprint"]
         return answer
 

@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""Checks a finished run's books, exactly, from the files of both sides (rules R2, R5, R6, R25).
+
+It reads the server's database, the exported last model and each client's state folder (with keep_history), decodes the
+payloads with the independent decoder of tests/golden, and does all sums in integers. Nothing of the programs is used.
+
+    lost    updates that a client knows as accepted and the server has not applied, and coordinates that do not add up
+    double  updates that the server applied and the client did not commit, or applied twice
+"""
+import argparse
+import collections
+import json
+import pathlib
+import re
+import sqlite3
+import struct
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "golden"))
+sys.path.insert(0, str(HERE))
+
+import exact  # noqa: E402
+import payload as payloads  # noqa: E402
+
+
+class Books:
+    def __init__(self):
+        self.lost, self.double, self.findings = 0, 0, []
+
+    def find(self, kind, text):
+        setattr(self, kind, getattr(self, kind) + 1)
+        self.findings.append(f"{kind}: {text}")
+
+
+def read_server(folder, run):
+    database = sqlite3.connect(f"file:{folder / 'state.db'}?mode=ro", uri=True)
+    database.row_factory = sqlite3.Row
+    row = database.execute("SELECT * FROM runs WHERE name=?", (run,)).fetchone()
+    if row is None:
+        sys.exit(f"audit: the server has no run {run}")
+    spec = dict(line.split("=", 1) for line in row["spec"].splitlines() if line)
+    receipts = [dict(r) for r in database.execute("SELECT * FROM receipts WHERE run=? AND epoch=?", (run, row["epoch"]))]
+    for receipt in receipts:
+        if receipt["payload"] is None and receipt["payload_blob"]:
+            receipt["payload"] = (folder / "blobs" / receipt["payload_blob"]).read_bytes()
+    names = {r["id"]: r["name"] for r in database.execute("SELECT id, name FROM clients")}
+    return row, spec, receipts, names
+
+
+def read_vector(path):
+    data = path.read_bytes()
+    if data[:4] != b"FLV1" or len(data) != 16 + 4 * struct.unpack_from("<Q", data, 8)[0]:
+        raise ValueError(f"{path}: not a vector")
+    return exact.units(data[16:])
+
+
+def read_client(folder):
+    """Consumed updates by seq, and the residual that is left."""
+    manifest = (folder / "manifest").read_text()
+    residual = re.search(r"^residual (\S+) ", manifest, re.M)
+    updates = {}
+    for path in (folder / "history").glob("*.verdict"):
+        fields = dict(line.split(" ", 1) for line in path.read_text().splitlines())
+        updates[int(fields["seq"])] = fields
+    return updates, read_vector(folder / residual.group(1)) if residual else None, re.search(r"^outbox ", manifest, re.M) is not None
+
+
+def levels(receipt, step):
+    decoded = payloads.decode(receipt["payload"])
+    if decoded.step != step:
+        raise ValueError(f"receipt {receipt['client']}/{receipt['seq']}: step {decoded.step}, the run's is {step}")
+    return decoded.items
+
+
+def check_client(books, name, folder, receipts, step):
+    """One client's updates against the server's receipts, then the law, coordinate by coordinate."""
+    updates, residual, outbox = read_client(folder)
+    applied = {r["seq"]: r for r in receipts if r["verdict"] == "accepted" and r["applied_round"] is not None}
+    if outbox:
+        books.find("lost", f"{name}: an update still waits in the outbox after the run's end")
+    for seq, fields in updates.items():
+        if fields["verdict"] == "accepted" and seq not in applied:
+            books.find("lost", f"{name}: update {seq} was accepted and never applied")
+        elif seq in applied and applied[seq]["digest"].hex() != fields["digest"]:
+            books.find("lost", f"{name}: update {seq} was applied with other bytes")
+    for seq in applied:
+        if seq not in updates or updates[seq]["outcome"] not in ("committed", "nothing"):
+            books.find("double", f"{name}: update {seq} was applied, and the client keeps it too")
+
+    trained = sorted(seq for seq, fields in updates.items() if fields["outcome"] != "nothing")
+    if not trained:
+        return len(applied)
+    elems = len(read_vector(folder / "history" / f"{trained[0]}.p"))
+    zero = [0] * elems
+    balance, before = [0] * elems, zero  # contributed - accepted - dropped, in units; the residual so far
+    for seq in trained:
+        p, e_old, e_new = (read_vector(folder / "history" / f"{seq}.{part}") for part in ("p", "e_old", "e_new"))
+        if e_old != before:
+            books.find("lost", f"{name}: the residual changed between updates, before {seq}")
+        dropped = updates[seq]["outcome"] == "dropped"
+        for i in range(elems):
+            balance[i] += p[i] - e_old[i] - (p[i] - e_old[i] if dropped else 0)
+        before = e_new
+    step_units = exact.value_units(float(step))
+    for receipt in applied.values():
+        if receipt["kind"] == "train":
+            for index, level in levels(receipt, step):
+                balance[index] -= level * step_units
+    residual = residual or zero
+    if residual != before:
+        books.find("lost", f"{name}: the residual differs from the one after the last update")
+    wrong = sum(1 for i in range(elems) if balance[i] != residual[i])
+    if wrong:
+        books.find("lost", f"{name}: {wrong} of {elems} coordinates do not add up")
+    return len(applied)
+
+
+def check_model(books, spec, receipts, step, model):
+    """Applies every receipt once, in the order that server/core/publish.h documents, and compares bit by bit."""
+    layers = [int(spec["model.inputs"])] + [int(spec[f"model.hidden.{i}"]) for i in range(int(spec["model.hidden_count"]))]
+    x = exact.first_model(layers + [int(spec["model.outputs"])], int(spec["model.seed"]))
+    rate, unit = float.fromhex(spec["server_rate"]), float(step)
+    rounds = collections.defaultdict(list)
+    for receipt in receipts:
+        if receipt["verdict"] == "accepted" and receipt["kind"] == "train":
+            if receipt["applied_round"] is None:
+                books.find("lost", f"receipt {receipt['client']}/{receipt['seq']} entered no round")
+            else:
+                rounds[receipt["applied_round"]].append(receipt)
+    for number in sorted(rounds):
+        total, weight = collections.defaultdict(int), 0
+        for receipt in rounds[number]:
+            weight += receipt["weight"]
+            for index, level in levels(receipt, step):
+                total[index] += receipt["weight"] * level
+        for index, value in total.items():
+            x[index] = x[index] - rate * ((float(value) * unit) / float(weight))
+    header = int.from_bytes(model[:8], "little")
+    published = model[8 + header:]
+    if struct.pack(f"<{len(x)}f", *x) != published:
+        wrong = sum(1 for i, value in enumerate(x) if struct.pack("<f", value) != published[4 * i:4 * i + 4])
+        books.find("lost", f"the last model differs from the sum of the receipts in {wrong} of {len(x)} coordinates")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--server", type=pathlib.Path, required=True, help="the server's folder")
+    parser.add_argument("--run", required=True)
+    parser.add_argument("--model", type=pathlib.Path, required=True, help="the last version, exported as .safetensors")
+    parser.add_argument("clients", type=pathlib.Path, nargs="+", help="state folders, each named as its client")
+    options = parser.parse_args()
+    row, spec, receipts, names = read_server(options.server, options.run)
+    books = Books()
+    step = payloads.Fraction(row["lambda"]) * payloads.Fraction(2) ** int(spec["step_shift"])
+    seen = collections.Counter((r["client"], r["round"]) for r in receipts if r["verdict"] == "accepted")
+    for (client, number), count in seen.items():
+        if count > 1:
+            books.find("double", f"{names[client]}: {count} updates accepted for round {number}")
+    check_model(books, spec, receipts, step, options.model.read_bytes())
+    by_name = collections.defaultdict(list)
+    for receipt in receipts:
+        by_name[names[receipt["client"]]].append(receipt)
+    applied = sum(check_client(books, folder.name, folder, by_name[folder.name], step) for folder in options.clients)
+    unknown = set(by_name) - {folder.name for folder in options.clients}
+    if unknown:
+        sys.exit(f"audit: no state folder was given for {', '.join(sorted(unknown))}")
+    for finding in books.findings:
+        print(finding, file=sys.stderr)
+    verdicts = collections.Counter(r["verdict"] for r in receipts)
+    print(json.dumps({"lost": books.lost, "double": books.double, "applied": applied, "versions": row["version"], **verdicts}))
+    sys.exit(1 if books.lost or books.double else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""Kills server and clients of a real run at random moments, then checks the books exactly. See run.sh."""
+import argparse
+import json
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "support"))
+
+from lab import TOP, Lab, wait_until  # noqa: E402
+
+RUN = "fault"
+SERVER_SHARE = 0.35  # of the kills
+
+
+def write_run(folder, clients):
+    """Small rounds that close without the slow, so that late, carried-over and folded updates occur too."""
+    path = folder / "run.yaml"
+    path.write_text(f"""name: {RUN}
+seed: 3
+rounds: 1000000
+keep_updates: true
+model: {{kind: softmax, inputs: 64, outputs: 10}}
+codec: {{name: int-threshold}}
+train: {{steps: 5}}
+round: {{target: {max(1, clients - 1)}, minimum: 1, over_select: 1, gather_ms: 100, deadline_ms: 1500, max_late: 1}}
+""")
+    return path
+
+
+def write_client(lab, name, index, clients):
+    path = lab.folder / f"{name}.yaml"
+    path.write_text(f"""server: {{url: "https://127.0.0.1:{lab.port}"}}
+run: {RUN}
+state: {lab.folder / name}
+keep_history: true
+poll_ms: 3000
+data:
+  path: {TOP / "deploy" / "data" / "digits.csv.gz"}
+  scale: 0.0625
+  partition: dirichlet
+  alpha: 0.5
+  clients: {clients}
+  index: {index}
+""")
+    return path
+
+
+class Fault:
+    def __init__(self, lab, options):
+        self.lab, self.options = lab, options
+        self.random = random.Random(options.seed)
+        self.names = [f"client-{i}" for i in range(options.clients)]
+        self.configs = {}
+        self.killed = {"server": 0, "client": 0}
+
+    def prepare(self):
+        lab = self.lab
+        token = lab.init(uses=self.options.clients)["token"]
+        lab.start_server()
+        lab.server_ready()
+        lab.call(lab.server_program, "run", "create", write_run(lab.folder, self.options.clients), "--dir", lab.server_folder)
+        for index, name in enumerate(self.names):
+            lab.enroll(name, token)
+            self.configs[name] = write_client(lab, name, index, self.options.clients)
+            lab.start_client(name, self.configs[name])
+        wait_until(lambda: self.version() >= 2, 60, "the first versions")
+
+    def version(self):
+        try:
+            return self.lab.admin("run", "status", RUN)["runs"][0]["version"]
+        except (RuntimeError, ValueError):
+            return -1  # the server is away
+
+    def must_live(self, name, process):
+        """Nothing may end by itself during the run: only by our kills."""
+        if process.poll() is not None:
+            raise RuntimeError(f"{name} ended by itself with {process.returncode}; see {self.lab.folder / (name + '.log')}")
+
+    def kill_one(self):
+        lab = self.lab
+        time.sleep(self.random.uniform(0.0, self.options.pause))
+        if self.random.random() < SERVER_SHARE:
+            self.must_live("server", lab.server)
+            lab.server.send_signal(signal.SIGKILL)
+            lab.server.wait()
+            self.killed["server"] += 1
+            lab.start_server()
+        else:
+            name = self.random.choice(self.names)
+            process = lab.clients[name]
+            self.must_live(name, process)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            self.killed["client"] += 1
+            lab.start_client(name, self.configs[name])
+
+    def finish(self):
+        """Lets the run go on for a while, stops it, and waits until every client has ended well."""
+        lab = self.lab
+        lab.server_ready()
+        before = wait_until(lambda: max(self.version(), 0), 60, "the server after the kills")
+        wait_until(lambda: self.version() >= before + 2, 120, "versions after the kills")
+        lab.admin("run", "stop", RUN)
+        for name, process in lab.clients.items():
+            code = process.wait(timeout=120)
+            if code != 0:
+                raise RuntimeError(f"{name} ended with {code} after the run's end; see {lab.folder / (name + '.log')}")
+        lab.call(lab.server_program, "run", "export", RUN, "--dir", lab.server_folder, "--to", lab.folder / "model.safetensors")
+        lab.server.send_signal(signal.SIGTERM)
+        if lab.server.wait(timeout=60) != 0:
+            raise RuntimeError(f"the server's clean stop ended with {lab.server.returncode}")
+
+    def audit(self):
+        done = subprocess.run([sys.executable, HERE / "audit.py", "--server", self.lab.server_folder, "--run", RUN,
+                               "--model", self.lab.folder / "model.safetensors", *[self.lab.folder / n for n in self.names]],
+                              stdout=subprocess.PIPE, text=True)
+        if not done.stdout:
+            raise RuntimeError("the audit itself failed")
+        return json.loads(done.stdout)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("--pause", type=float, default=0.6, help="longest time between two kills, seconds")
+    parser.add_argument("--binaries", type=pathlib.Path, default=TOP / "build" / "release" / "bin")
+    parser.add_argument("--keep", action="store_true", help="keep the folder of the run")
+    options = parser.parse_args()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="residue-fault."))
+    lab = Lab(folder, options.binaries)
+    fault = Fault(lab, options)
+    good = False
+    try:
+        fault.prepare()
+        for done in range(1, options.kills + 1):
+            fault.kill_one()
+            if done % 10 == 0 or done == options.kills:
+                print(f"{done}/{options.kills} kills ({fault.killed['server']} server, {fault.killed['client']} clients), version {fault.version()}", flush=True)
+        fault.finish()
+        books = fault.audit()
+        print(f"audit: {json.dumps(books)}")
+        print(f"kills={options.kills} lost={books['lost']} double={books['double']}")
+        good = books["lost"] == 0 and books["double"] == 0
+    finally:
+        lab.stop_all()
+        if options.keep or not good:
+            print(f"files of the run: {folder}", file=sys.stderr)
+        else:
+            shutil.rmtree(folder)
+    sys.exit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    main()
