@@ -8,10 +8,6 @@
 
 #include "server/core/state.h"
 
-/* Answers a request for work at once, or parks it. */
-FL_MUST_CHECK enum fl_status fl_round_work(struct fl_server *server, struct fl_run *run,
-                                           struct fl_client *client, const struct fl_request *request);
-
 /* Does what is due now; ret_next: when to call again at the latest (env's monotonic clock). */
 FL_MUST_CHECK enum fl_status fl_round_advance(struct fl_server *server, struct fl_run *run,
                                               uint64_t *ret_next);

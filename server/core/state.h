@@ -79,7 +79,10 @@ uint64_t fl_server_waiting(const struct fl_server *server, const struct fl_run *
 
 struct fl_run *fl_server_run(const struct fl_server *server, const char *name);
 
-/* The operator's requests (operator.c). */
+/* The requests of clients (client_requests.c) and of the operator (operator.c). A status other than FL_OK
+ * makes the turn fail. */
+FL_MUST_CHECK enum fl_status fl_client_enrol(struct fl_server *server, const struct fl_request *request);
+FL_MUST_CHECK enum fl_status fl_client_handle(struct fl_server *server, const struct fl_request *request);
 FL_MUST_CHECK enum fl_status fl_operator_handle(struct fl_server *server, const struct fl_request *request);
 
 #endif
