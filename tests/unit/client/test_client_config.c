@@ -61,6 +61,20 @@ static void test_a_whole_file(void **state)
     assert_int_equal(data.source.max_bytes, 64 << 20);
 }
 
+static void test_the_example_is_right(void **state)
+{
+    struct fl_client_config config = {0};
+    struct fl_settings settings;
+    struct fl_error err = {""};
+    (void)state;
+    assert_ok(fl_settings_init(&settings, fl_config_run_rows, fl_config_run_count, &config, &err));
+    enum fl_status st = fl_settings_load_file(&settings, FL_EXAMPLE_CONFIG, &err);
+    if (st)
+        fail_msg("%s", err.text);
+    assert_ok(fl_settings_check_required(&settings, "example", &err));
+    assert_int_equal(config.data.clients, 8);
+}
+
 static void test_defaults(void **state)
 {
     struct fl_client_config config;
@@ -168,6 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tables_agree_with_themselves),
         cmocka_unit_test(test_a_whole_file),
+        cmocka_unit_test(test_the_example_is_right),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_wrong_files_name_line_key_and_range),
         cmocka_unit_test(test_lists_of_files),
