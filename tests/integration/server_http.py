@@ -15,7 +15,7 @@ from deployment import MSGPACK, Deployment, create_run, wait_until
 class Http(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = Deployment().start("--timeouts.head-ms", "1500", "--limits.update-bytes", "65536")
+        cls.server = Deployment().start("--limits.update-bytes", "65536")
         cls.addClassCleanup(cls.server.close)
         cls.client = cls.server.enrolled()
         create_run(cls.server)
@@ -174,11 +174,14 @@ class Http(unittest.TestCase):
 
     def test_slow_requests_are_ended_by_an_absolute_deadline(self):
         """One byte every 100 ms never rests long enough for a timeout of inactivity."""
+        server = Deployment().start("--timeouts.head-ms", "3000")
+        self.addCleanup(server.close)
+        client = server.enrolled()
         endings = []
 
         def drip(wrap, data):
-            raw = socket.create_connection(("127.0.0.1", self.server.port), timeout=10)
-            peer = self.server.context(self.client).wrap_socket(raw, server_hostname="127.0.0.1") if wrap else raw
+            raw = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+            peer = server.context(client).wrap_socket(raw, server_hostname="127.0.0.1") if wrap else raw
             try:
                 for byte in data:
                     peer.sendall(bytes([byte]))
@@ -194,7 +197,7 @@ class Http(unittest.TestCase):
         drips = [threading.Thread(target=drip, args=a) for a in ((False, hello), (True, head), (True, body))]
         for thread in drips:
             thread.start()
-        self.assertTrue(self.server.alive())
+        self.assertTrue(server.alive())
         for thread in drips:
             thread.join(90)
         self.assertEqual(endings, ["ended"] * 3)
