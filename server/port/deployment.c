@@ -10,7 +10,7 @@
 #include "server/port/store_sqlite.h"
 
 #define AUTHORITY_DIR "authority"
-#define DATABASE      "server.sqlite"
+#define DATABASE      "state.db"
 #define BLOB_DIR      "blobs"
 #define RECEIPT_KEY   "receipt.key"
 

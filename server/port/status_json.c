@@ -114,8 +114,6 @@ static void put_runs(struct fl_json_writer *writer, const struct fl_reply *reply
     for (size_t i = 0; i < reply->run_count; i++)
         put_run(writer, &reply->runs[i]);
     fl_json_end(writer);
-    if (!reply->round_count)
-        return;
     fl_json_begin_array(writer, "rounds");
     for (size_t i = 0; i < reply->round_count; i++)
         put_round(writer, &reply->rounds[i]);
