@@ -207,6 +207,8 @@ enum fl_status fl_json_from_msgpack(struct fl_bytes message, struct fl_buf *buf)
     enum fl_status st = fl_reader_finish(&reader);
     if (!st)
         st = writer.status;
+    if (!st && buf->size == start)
+        st = FL_ERR_TRUNCATED;
     if (st)
         fl_buf_truncate(buf, start);
     return st;

@@ -123,6 +123,18 @@ class Deployment:
         assert answer.status == 200, answer.body
         return identity
 
+    def forged(self, days):
+        """A client certificate that our issuing key has signed, but that no enrolment has registered."""
+        identity = Identity(self.folder)
+        request, extension = identity.key.with_suffix(".req"), identity.key.with_suffix(".ext")
+        request.write_bytes(identity.csr)
+        extension.write_text("extendedKeyUsage=clientAuth\n")
+        authority = self.dir / "authority"
+        run("openssl", "x509", "-req", "-inform", "DER", "-in", request, "-CA", authority / "issuing.pem", "-CAkey",
+            authority / "issuing.key", "-set_serial", "77", "-days", days, "-extfile", extension, "-out", identity.chain)
+        identity.chain.write_bytes(identity.chain.read_bytes() + (authority / "issuing.pem").read_bytes())
+        return identity
+
     def curl(self, path, identity=None, *options):
         words = ["curl", "-sS", "--cacert", self.root, "-w", "\n%{http_code}", *options, f"https://127.0.0.1:{self.port}{path}"]
         if identity:

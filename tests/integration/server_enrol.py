@@ -93,6 +93,13 @@ class Enrolment(unittest.TestCase):
         stolen.key, stolen.chain = (self.server.dir / "authority" / f"server.{end}" for end in ("key", "pem"))
         self.assertNotEqual(self.server.curl("/v1/runs", stolen).returncode, 0)
 
+    def test_R23_key_that_nobody_registered_is_refused(self):
+        body, status = self.server.curl("/v1/runs", self.server.forged(1)).stdout.rsplit("\n", 1)
+        self.assertEqual(status, "403", body)
+
+    def test_expired_certificate_is_refused_in_the_handshake(self):
+        self.assertNotEqual(self.server.curl("/v1/runs", self.server.forged(-1)).returncode, 0)
+
     def test_R23_revoked_client_is_refused_at_once_on_its_open_connection(self):
         identity = self.server.enrolled("doomed")
         connection = self.server.connect(identity)
