@@ -119,7 +119,7 @@ url=https://127.0.0.1:$(cat "$work/port")
 fingerprint=$(field "$work/init.json" ca_fingerprint) token=$(field "$work/init.json" token)
 
 # The shape of the data decides the model: features, 64 hidden units, classes.
-data_options=(--data "$data" --data.scale-columns true --data.test-fraction 0.2 --data.seed "$seed")
+data_options=(--data "$data" --data.scale-columns --data.test-fraction 0.2 --data.seed "$seed")
 python3 "$top/deploy/csv_shape.py" "$data" >"$work/shape" || { echo "quickstart.sh: --data $data is not usable" >&2; exit 1; }
 read -r features classes <"$work/shape"
 cat >"$work/run.yaml" <<TXT
@@ -141,10 +141,19 @@ done
 echo "server at $url, data $(basename "$data"): $features features, $classes classes, Dirichlet($alpha) over $clients clients"
 
 say "[3/5] Training: accuracy and loss are of the version that a round starts from, on the clients' held-out rows"
-"$server" run status quickstart --dir "$work/server" --follow
-for pid in "${pids[@]:1}"; do
-  wait "$pid" || { echo "quickstart.sh: a client ended with an error" >&2; exit 1; }
+"$server" run status quickstart --dir "$work/server" --follow &
+follower=$!
+client_pids=("${pids[@]:1}")
+pids+=("$follower")
+ended_well() { wait "$1" || { echo "quickstart.sh: $2 ended with an error" >&2; exit 1; }; }
+while kill -0 "$follower" 2>/dev/null; do
+  for i in "${!client_pids[@]}"; do # a client that fails now would keep the others waiting for ever
+    kill -0 "${client_pids[$i]}" 2>/dev/null || ended_well "${client_pids[$i]}" "client $i"
+  done
+  sleep 0.1
 done
+ended_well "$follower" "the view of the run"
+for i in "${!client_pids[@]}"; do ended_well "${client_pids[$i]}" "client $i"; done
 finished=$(date +%s.%N)
 
 say "[4/5] The exported model, and the same model trained centrally for as many examples"
