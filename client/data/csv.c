@@ -51,7 +51,7 @@ static enum fl_status csv_add(struct fl_rows *rows, char *line, size_t number, s
     place.column = label_at + 1;
     char *label_end = strchrnul(rest, ','), kept = *label_end;
     *label_end = 0;
-    enum fl_status st = fl_number_parse_label(&place, rest, &label, err);
+    enum fl_status st = fl_data_number_parse_label(&place, rest, &label, err);
     *label_end = kept;
     if (!st)
         st = fl_rows_add(rows, label, number, &x, err);
@@ -59,7 +59,7 @@ static enum fl_status csv_add(struct fl_rows *rows, char *line, size_t number, s
     place.column = 1;
     while (!st && (field = strsep(&rest, ","))) {
         if (place.column != label_at + 1)
-            st = fl_number_parse(&place, field, x++, err);
+            st = fl_data_number_parse(&place, field, x++, err);
         place.column++;
     }
     return st;

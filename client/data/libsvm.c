@@ -48,7 +48,7 @@ static enum fl_status libsvm_parse_item(const struct fl_place *place, char *item
         return fl_error_set(err, FL_ERR_FORMAT, "%s:%zu: column %zu: index %llu is not above %u before it",
                             place->name, place->line, place->column, index, *last);
     *last = ret_entry->index = (uint32_t)index;
-    return fl_number_parse(place, colon + 1, &ret_entry->value, err);
+    return fl_data_number_parse(place, colon + 1, &ret_entry->value, err);
 }
 
 static enum fl_status libsvm_parse_line(struct entries *entries, const char *name, size_t number, char *line,
@@ -69,7 +69,7 @@ static enum fl_status libsvm_parse_line(struct entries *entries, const char *nam
         if (labelled)
             st = libsvm_parse_item(&place, item, &last, &entry, err);
         else
-            st = fl_number_parse_label(&place, item, &entry.label, err);
+            st = fl_data_number_parse_label(&place, item, &entry.label, err);
         if (!st)
             st = entries_add(entries, entry, name, err);
         if (st)

@@ -22,8 +22,8 @@ static enum fl_status number_parse(const struct fl_place *place, const char *tex
     return FL_OK;
 }
 
-enum fl_status fl_number_parse(const struct fl_place *place, const char *text, float *ret_value,
-                               struct fl_error *err)
+enum fl_status fl_data_number_parse(const struct fl_place *place, const char *text, float *ret_value,
+                                    struct fl_error *err)
 {
     double value;
     enum fl_status st = number_parse(place, text, &value, err);
@@ -33,8 +33,8 @@ enum fl_status fl_number_parse(const struct fl_place *place, const char *text, f
     return st;
 }
 
-enum fl_status fl_number_parse_label(const struct fl_place *place, const char *text, int32_t *ret_label,
-                                     struct fl_error *err)
+enum fl_status fl_data_number_parse_label(const struct fl_place *place, const char *text, int32_t *ret_label,
+                                          struct fl_error *err)
 {
     double value;
     enum fl_status st = number_parse(place, text, &value, err);
