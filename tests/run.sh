@@ -9,8 +9,11 @@ presets=("$@")
 jobs=$(nproc)
 for preset in "${presets[@]}"; do
   echo "== $preset: build"
-  cmake --preset "$preset" >/dev/null
+  cmake --preset "$preset" -DFL_TESTS=ON >/dev/null
   cmake --build "build/$preset" -j "$jobs" | tail -n 1
   echo "== $preset: test"
   ctest --preset "$preset" -j "$jobs"
 done
+echo "== fault test, short form"
+tests/fault/run.sh --kills 20 --seed 1 --binaries "build/${presets[0]}/bin"
+tests/fault/run.sh --kills 10 --seed 2 --binaries "build/${presets[0]}/bin"

@@ -161,7 +161,7 @@ def main():
     by_name = collections.defaultdict(list)
     for receipt in receipts:
         by_name[names[receipt["client"]]].append(receipt)
-    applied = sum(check_client(books, folder.name, folder, by_name[folder.name], step) for folder in options.clients)
+    applied = sum(check_client(books, folder.name, folder / "runs" / options.run, by_name[folder.name], step) for folder in options.clients)
     unknown = set(by_name) - {folder.name for folder in options.clients}
     if unknown:
         sys.exit(f"audit: no state folder was given for {', '.join(sorted(unknown))}")

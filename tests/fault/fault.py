@@ -6,6 +6,7 @@ import pathlib
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -18,10 +19,21 @@ from lab import TOP, Lab, wait_until  # noqa: E402
 
 RUN = "fault"
 SERVER_SHARE = 0.35  # of the kills
+ONE = "rowid = (SELECT max(rowid) FROM receipts WHERE verdict='accepted' AND kind='train' AND sent > 0)"
+COLUMNS = "run, epoch, client, digest, verdict, reason, kind, applied_round, weight, body_bytes, sent, train_loss, " \
+          "delta_squares, residual_norm, dropped, examples, correct, loss_sum, payload_blob, payload"
+TAMPERING = {
+    "a lost update": f"DELETE FROM receipts WHERE {ONE}",
+    "a doubled update": f"INSERT INTO receipts(seq, round, {COLUMNS}) SELECT seq + 1000000, round + 1000000, {COLUMNS} "
+                        f"FROM receipts WHERE {ONE}",
+    "another weight": f"UPDATE receipts SET weight = weight + 1 WHERE {ONE}",
+    "an update that never entered a sum": f"UPDATE receipts SET applied_round = NULL WHERE {ONE}",
+}
 
 
-def write_run(folder, clients):
-    """Small rounds that close without the slow, so that late, carried-over and folded updates occur too."""
+def write_run(folder, clients, max_late):
+    """Rounds that close without the slower half, so that updates are carried over (max_late 1), or folded back and dropped
+    (max_late 0), all the time."""
     path = folder / "run.yaml"
     path.write_text(f"""name: {RUN}
 seed: 3
@@ -30,7 +42,7 @@ keep_updates: true
 model: {{kind: softmax, inputs: 64, outputs: 10}}
 codec: {{name: int-threshold}}
 train: {{steps: 5}}
-round: {{target: {max(1, clients - 1)}, minimum: 1, over_select: 1, gather_ms: 100, deadline_ms: 1500, max_late: 1}}
+round: {{target: {clients - clients // 2}, minimum: 1, over_select: {clients // 2}, gather_ms: 100, deadline_ms: 1500, max_late: {max_late}}}
 """)
     return path
 
@@ -66,7 +78,7 @@ class Fault:
         token = lab.init(uses=self.options.clients)["token"]
         lab.start_server()
         lab.server_ready()
-        lab.call(lab.server_program, "run", "create", write_run(lab.folder, self.options.clients), "--dir", lab.server_folder)
+        lab.call(lab.server_program, "run", "create", write_run(lab.folder, self.options.clients, self.options.seed % 2), "--dir", lab.server_folder)
         for index, name in enumerate(self.names):
             lab.enroll(name, token)
             self.configs[name] = write_client(lab, name, index, self.options.clients)
@@ -118,13 +130,27 @@ class Fault:
         if lab.server.wait(timeout=60) != 0:
             raise RuntimeError(f"the server's clean stop ended with {lab.server.returncode}")
 
-    def audit(self):
-        done = subprocess.run([sys.executable, HERE / "audit.py", "--server", self.lab.server_folder, "--run", RUN,
+    def audit(self, server_folder, quiet=False):
+        done = subprocess.run([sys.executable, HERE / "audit.py", "--server", server_folder, "--run", RUN,
                                "--model", self.lab.folder / "model.safetensors", *[self.lab.folder / n for n in self.names]],
-                              stdout=subprocess.PIPE, text=True)
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL if quiet else None, text=True)
         if not done.stdout:
             raise RuntimeError("the audit itself failed")
         return json.loads(done.stdout)
+
+    def audit_notices(self):
+        """The audit is worth something only if it sees a lost, a doubled and a misplaced update: plants each in a copy."""
+        for name, statement in TAMPERING.items():
+            folder = self.lab.folder / "tampered"
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(self.lab.server_folder, folder, ignore=shutil.ignore_patterns("*.sock"))
+            database = sqlite3.connect(folder / "state.db")
+            with database:
+                database.execute(statement)
+            database.close()
+            books = self.audit(folder, quiet=True)
+            if books["lost"] + books["double"] == 0:
+                raise RuntimeError(f"the audit does not notice: {name}")
 
 
 def main():
@@ -147,8 +173,9 @@ def main():
             if done % 10 == 0 or done == options.kills:
                 print(f"{done}/{options.kills} kills ({fault.killed['server']} server, {fault.killed['client']} clients), version {fault.version()}", flush=True)
         fault.finish()
-        books = fault.audit()
+        books = fault.audit(lab.server_folder)
         print(f"audit: {json.dumps(books)}")
+        fault.audit_notices()
         print(f"kills={options.kills} lost={books['lost']} double={books['double']}")
         good = books["lost"] == 0 and books["double"] == 0
     finally:
