@@ -87,12 +87,12 @@ void fl_run_view_round(const struct fl_json *round, uint64_t rounds, char line[F
 
     fl_size_to_text(fl_json_uint(round, "uplink_bytes"), up);
     fl_size_to_text(fl_json_uint(round, "downlink_bytes"), down);
-    number_text(fl_json_double(round, "train_loss"), loss);
+    number_text(fl_json_double(round, "test_loss"), loss);
     number_text(fl_json_double(round, "test_accuracy"), accuracy);
     percent_text(calibrates ? NAN : fl_json_double(round, "density"), density);
     snprintf(line, FL_ROUND_LINE_BYTES,
-             "round %" PRIu64 "/%" PRIu64 "%s  %" PRIu64 "/%" PRIu64
-             " updates  loss %s  accuracy %s  up %s  down %s  density %s  %.1f s",
+             "round %2" PRIu64 "/%" PRIu64 "%s  %" PRIu64 "/%" PRIu64
+             " updates  loss %s  accuracy %s  up %s  down %s  density %s  %.2f s",
              fl_json_uint(round, "round"), rounds, calibrates ? " (calibration)" : "",
              fl_json_uint(round, "accepted"), fl_json_uint(round, "target"), loss, accuracy, up, down,
              density, (double)fl_json_uint(round, "duration_ms") / 1000);
