@@ -91,7 +91,7 @@ void fl_run_view_round(const struct fl_json *round, uint64_t rounds, char line[F
     number_text(fl_json_double(round, "test_accuracy"), accuracy);
     percent_text(calibrates ? NAN : fl_json_double(round, "density"), density);
     snprintf(line, FL_ROUND_LINE_BYTES,
-             "round %2" PRIu64 "/%" PRIu64 "%s  %" PRIu64 "/%" PRIu64
+             "round %" PRIu64 "/%" PRIu64 "%s  %" PRIu64 "/%" PRIu64
              " updates  loss %s  accuracy %s  up %s  down %s  density %s  %.2f s",
              fl_json_uint(round, "round"), rounds, calibrates ? " (calibration)" : "",
              fl_json_uint(round, "accepted"), fl_json_uint(round, "target"), loss, accuracy, up, down,
