@@ -6,6 +6,7 @@
 
 #include "platform/crypto.h"
 #include "protocol/messages.h"
+#include "protocol/number.h"
 #include "protocol/routes.h"
 #include "server/port/answer.h"
 #include "server/port/json.h"
@@ -156,22 +157,6 @@ static void on_release(struct fl_loop_call *loop_call, enum fl_loop_outcome outc
 /* -- requests -----------------------------------------------------------------------------------------------
  */
 
-static int read_number(const char *text, uint64_t max, uint64_t *ret_value)
-{
-    uint64_t value = 0;
-    if (!*text)
-        return 0;
-    for (; *text; text++) {
-        if (*text < '0' || *text > '9')
-            return 0;
-        value = value * 10 + (uint64_t)(*text - '0');
-        if (value > UINT32_MAX)
-            return 0;
-    }
-    *ret_value = value < max ? value : max;
-    return 1;
-}
-
 /* Query parameters of work and model. */
 static enum fl_status read_query(struct api_call *call)
 {
@@ -184,8 +169,12 @@ static enum fl_status read_query(struct api_call *call)
         if (fl_version_from_text(have, &request->have))
             return FL_ERR_FORMAT;
     }
-    if (call->route.kind == FL_ROUTE_WORK && wait && !read_number(wait, WAIT_MAX_MS, &request->wait_ms))
+    if (call->route.kind != FL_ROUTE_WORK || !wait)
+        return FL_OK;
+    if (fl_number_parse(wait, strlen(wait), &request->wait_ms))
         return FL_ERR_FORMAT;
+    if (request->wait_ms > WAIT_MAX_MS)
+        request->wait_ms = WAIT_MAX_MS;
     return FL_OK;
 }
 

@@ -45,8 +45,9 @@ class Http(unittest.TestCase):
         self.assertIn("version 1", answer.json()["message"])
 
     def test_queries(self):
-        for path in ("work?have=1", "work?wait=-1", "work?wait=x", "model?have=1.2.zz"):
+        for path in ("work?have=1", "work?wait=-1", "work?wait=x", "work?wait=", "work?wait=18446744073709551616", "model?have=1.2.zz"):
             self.check_error(self.get(f"/v1/runs/digits/{path}"), 400, "FL_ERR_FORMAT")
+        self.assertEqual(self.get("/v1/runs/digits/work?wait=18446744073709551615").status, 200)  # work is there; else at most a minute
 
     def test_json_unless_msgpack_is_accepted(self):
         answer = self.get("/v1/runs/digits", headers={"Accept": "*/*"})
