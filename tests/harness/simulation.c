@@ -179,8 +179,10 @@ static void on_reply(void *user, uint64_t ticket, const struct fl_reply *reply)
     struct simulation *sim = user;
     if (reply->token)
         snprintf(sim->token, sizeof sim->token, "%s", reply->token);
-    if (reply->run_count == 1)
+    if (reply->run_count == 1) {
         sim->result->accepted = reply->runs[0].updates_accepted;
+        sim->result->late = reply->runs[0].updates_late;
+    }
     sim->replies = grown(sim->replies, sim->reply_count, &sim->reply_capacity, sizeof *sim->replies);
     sim->replies[sim->reply_count++] = (struct parked_reply){.ticket = ticket,
                                                              .http_status = reply->http_status,

@@ -23,7 +23,7 @@ struct fl_simulation_config {
 struct fl_simulation_result {
     struct fl_version version; /* the last */
     uint64_t clients_done;     /* clients that ended with the last version in their hands */
-    uint64_t accepted;         /* updates accepted by the server */
+    uint64_t accepted, late;   /* updates that the server accepted, and those it refused as late */
     uint64_t client_crashes, server_crashes, messages_lost;
     uint64_t ended_ms; /* simulated */
     double accuracy;   /* of the last version on all held-out rows */

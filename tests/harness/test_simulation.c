@@ -81,6 +81,7 @@ static void test_R6_a_run_with_stragglers_ends(void **state)
     config.client_crash = 0.01;
     assert_ok(fl_simulation_run(&config, &result));
     assert_int_equal(result.version.number, config.spec.rounds);
+    assert_true(result.late > 0);
     assert_true(result.accuracy > 0.8);
 }
 

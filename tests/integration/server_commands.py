@@ -21,7 +21,7 @@ class Commands(unittest.TestCase):
         self.assertIn("not empty", done.stderr)
         self.assertEqual(self.server.root.read_bytes(), before)
 
-    def test_one_server_per_folder(self):
+    def test_R1_one_server_per_folder(self):
         self.server.start()
         done = run(PROGRAM, "serve", "--config", self.server.dir / "server.yaml", expect=6)
         self.assertIn("another process", done.stderr)

@@ -39,6 +39,23 @@ class Enrolment(unittest.TestCase):
         self.assertEqual(self.server.enroll(identity, token).status, 200)
         self.assertEqual(identity.chain.read_bytes(), chain)
 
+    def test_R20_the_secret_of_a_token_is_stored_nowhere(self):
+        name, secret = self.server.command_json("token", "create")["token"].split(".")
+        stored = b"".join(p.read_bytes() for p in self.server.dir.rglob("*") if p.is_file())
+        self.assertIn(name.encode(), stored)
+        self.assertNotIn(secret.encode(), stored)
+        self.assertNotIn(bytes.fromhex(secret), stored)
+
+    def test_R21_the_root_key_is_its_own_and_not_needed_to_serve(self):
+        server = Deployment()
+        self.addCleanup(server.close)
+        authority = server.dir / "authority"
+        keys = {run("openssl", "pkey", "-in", authority / f"{name}.key", "-pubout").stdout for name in ("root", "issuing", "server")}
+        self.assertEqual(len(keys), 3)
+        (authority / "root.key").rename(server.folder / "kept-elsewhere")
+        server.start()
+        self.assertEqual(server.request("GET", "/v1/runs", None, server.enrolled()).status, 200)
+
     def test_R20_used_token_is_refused(self):
         token = self.server.command_json("token", "create", "--uses", "1")["token"]
         self.assertEqual(self.server.enroll(Identity(self.server.folder), token).status, 200)

@@ -51,7 +51,7 @@ static void test_R6_folding_back_restores_what_the_payload_took(void **state)
     }
 }
 
-static void test_error_stays_under_lambda_at_scales_from_1e12th_to_1e12(void **state)
+static void test_R8_error_stays_under_lambda_at_scales_from_1e12th_to_1e12(void **state)
 {
     (void)state;
     static float p[SAMPLE_DIM], zero[SAMPLE_DIM], e[SAMPLE_DIM];
@@ -131,7 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_R25_sent_and_residual_add_up_over_rounds),
         cmocka_unit_test(test_R6_folding_back_restores_what_the_payload_took),
-        cmocka_unit_test(test_error_stays_under_lambda_at_scales_from_1e12th_to_1e12),
+        cmocka_unit_test(test_R8_error_stays_under_lambda_at_scales_from_1e12th_to_1e12),
         cmocka_unit_test(test_R8_a_sum_that_overflows_is_refused_and_nothing_is_touched),
         cmocka_unit_test(test_failed_allocations_leave_residual_and_payload),
     };

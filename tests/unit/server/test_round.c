@@ -400,6 +400,54 @@ static void test_R25_every_codec_applies_each_update_once(void **state)
     }
 }
 
+/* Three products for one coordinate, of which the outer two cancel: added in another order, the middle one is
+ * rounded away. So the order must be the clients', not that of arrival. */
+static void test_R12_sums_do_not_depend_on_the_order_of_arrival(void **state)
+{
+    (void)state;
+    static const size_t orders[][3] = {{0, 1, 2}, {0, 2, 1}, {2, 0, 1}, {1, 2, 0}};
+    struct fl_run_spec spec = bench_spec("run", 3, 1);
+    size_t elems = (size_t)fl_model_spec_elems(&spec.model);
+    double *first = NULL;
+
+    strcpy(spec.codec.name, "dense");
+    for (size_t order = 0; order < 4; order++) {
+        struct bench *bench = start(&spec, 3);
+        struct fl_work work[3];
+        struct fl_version version;
+        uint64_t tickets[3];
+        for (int i = 0; i < 3; i++)
+            tickets[i] = poll_work(bench, "run", i, 5000);
+        assert_ok(bench_turn(bench, 1));
+        for (size_t i = 0; i < 3; i++)
+            work[i] = work_of(bench, tickets[i]);
+        for (size_t i = 0; i < 3; i++) {
+            static const float last[] = {0x1.8p64f, 1, -0x1.4p63f}; /* weights 10, 17, 24 */
+            size_t client = orders[order][i];
+            struct fl_buf payload, body;
+            fl_buf_init(&payload, 1 << 20);
+            fl_buf_init(&body, 1 << 20);
+            struct fl_update update = bench_update(&spec, client, &work[client], &payload);
+            memcpy(payload.data + payload.size - sizeof last[0], &last[client], sizeof last[0]);
+            assert_ok(fl_update_encode(&update, &body));
+            assert_int_equal(bench_put(bench, "run", client, 1, fl_buf_view(&body))->http_status, 201);
+            fl_buf_done(&payload);
+            fl_buf_done(&body);
+        }
+        assert_ok(bench_turn(bench, 1));
+        double *x = bench_read_x(bench, &spec, &version, NULL);
+        assert_int_equal(version.number, 1);
+        if (first) {
+            assert_memory_equal(x, first, elems * sizeof *x);
+            free(x);
+        } else {
+            first = x;
+        }
+        stop(bench);
+    }
+    free(first);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -414,6 +462,7 @@ int main(void)
         cmocka_unit_test(test_R10_the_set_is_frozen_when_the_round_closes),
         cmocka_unit_test(test_calibration_round_sets_lambda_by_the_rule),
         cmocka_unit_test(test_R25_every_codec_applies_each_update_once),
+        cmocka_unit_test(test_R12_sums_do_not_depend_on_the_order_of_arrival),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,7 +119,7 @@ static void test_every_call_is_answered_once(void **state)
     fl_loop_free(loop);
 }
 
-static void test_failed_commit_answers_nothing_and_the_next_turn_works(void **state)
+static void test_R9_failed_commit_answers_nothing_and_the_next_turn_works(void **state)
 {
     struct fixture *fixture = *state;
     struct fl_loop *loop;
@@ -188,7 +188,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_every_call_is_answered_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_failed_commit_answers_nothing_and_the_next_turn_works, set_up,
+        cmocka_unit_test_setup_teardown(test_R9_failed_commit_answers_nothing_and_the_next_turn_works, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_limit_and_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_one_turn_without_threads, set_up, tear_down),

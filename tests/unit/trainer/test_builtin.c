@@ -238,7 +238,7 @@ static void test_plans_out_of_range_are_refused(void **state)
     fixture_done(&f);
 }
 
-static void test_evaluation_counts_every_held_out_row(void **state)
+static void test_R18_evaluation_counts_every_held_out_row(void **state)
 {
     double twice[ELEMS];
     uint32_t rows[300];
@@ -325,7 +325,7 @@ int main(void)
         cmocka_unit_test(test_the_time_budget_ends_training_after_at_least_one_step),
         cmocka_unit_test(test_what_fails_writes_nothing),
         cmocka_unit_test(test_plans_out_of_range_are_refused),
-        cmocka_unit_test(test_evaluation_counts_every_held_out_row),
+        cmocka_unit_test(test_R18_evaluation_counts_every_held_out_row),
         cmocka_unit_test(test_data_must_fit_the_model),
         cmocka_unit_test(test_training_survives_any_failed_allocation),
     };
