@@ -27,7 +27,8 @@ TXT
 }
 
 top=$(cd "$(dirname "$0")/.." && pwd)
-rounds=60 clients=8 alpha=0.3 codec=int-threshold seed=1 data=$top/deploy/data/digits.csv.gz keep='' json=''
+rounds=60 clients=8 alpha=0.3 codec=int-threshold seed=1 digits=$top/deploy/data/digits.csv.gz keep='' json=''
+data=$digits
 
 refuse() { echo "quickstart.sh: $1 (see --help)" >&2; exit 2; }
 
@@ -119,7 +120,9 @@ url=https://127.0.0.1:$(cat "$work/port")
 fingerprint=$(field "$work/init.json" ca_fingerprint) token=$(field "$work/init.json" token)
 
 # The shape of the data decides the model: features, 64 hidden units, classes.
-data_options=(--data "$data" --data.scale-columns --data.test-fraction 0.2 --data.seed "$seed")
+scale=(--data.scale-columns)                              # each feature to -1..1, whatever the file holds
+[ "$data" = "$digits" ] && scale=(--data.scale 0.0625) # its pixels are 0 to 16
+data_options=(--data "$data" "${scale[@]}" --data.test-fraction 0.2 --data.seed "$seed")
 python3 "$top/deploy/csv_shape.py" "$data" >"$work/shape" || { echo "quickstart.sh: --data $data is not usable" >&2; exit 1; }
 read -r features classes <"$work/shape"
 cat >"$work/run.yaml" <<TXT
