@@ -18,6 +18,8 @@ static int finish(const struct fl_command_call *call, enum fl_status st, const s
     if (st)
         fprintf(call->err, "fl-client %s: %s\n", call->command->words,
                 err->text[0] ? err->text : fl_status_text(st));
+    if (st == FL_ERR_NOT_FOUND) /* a file that the options or the configuration name */
+        return FL_EXIT_CONFIG;
     /* Out of step with the server: the state is of no use as it is, like a damaged one. */
     return st == FL_ERR_STATE ? FL_EXIT_CORRUPT : (int)fl_exit_code_from_status(st);
 }
