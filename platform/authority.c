@@ -11,7 +11,6 @@
 
 #include <mbedtls/bignum.h>
 #include <mbedtls/oid.h>
-#include <mbedtls/pem.h>
 #include <mbedtls/pk.h>
 #include <mbedtls/version.h>
 #include <mbedtls/x509_crt.h>
@@ -24,7 +23,6 @@
 #define DNS_NAME_MAX  253
 #define NAMES_SIZE    (FL_AUTHORITY_NAMES_MAX * (DNS_NAME_MAX + 3) + 4)
 #define DER_SIZE      (NAMES_SIZE + 2048) /* of a certificate: names, and everything else */
-#define PEM_SIZE      (DER_SIZE * 4 / 3 + 512)
 #define TIME_SIZE     sizeof("YYYYMMDDhhmmss")
 #define LATEST_TIME_S INT64_C(253402300799) /* the end of year 9999, the last that a certificate can name */
 
@@ -127,20 +125,6 @@ static int set_extensions(mbedtls_x509write_cert *cert, const struct request *re
     return code;
 }
 
-static enum fl_status append_pem(struct fl_buf *buf, const unsigned char *der, size_t size,
-                                 struct fl_error *err)
-{
-    unsigned char pem[PEM_SIZE];
-    size_t written = 0;
-    int code = mbedtls_pem_write_buffer("-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n", der,
-                                        size, pem, sizeof(pem), &written);
-
-    if (code)
-        return fl_crypto_error(err, FL_ERR_CRYPTO, "certificate as PEM", code);
-    enum fl_status st = fl_buf_append(buf, pem, strlen((const char *)pem));
-    return st ? fl_error_set(err, st, "certificate: %s", fl_status_text(st)) : FL_OK;
-}
-
 /* Signs what request asks for and appends it as PEM. */
 static enum fl_status write_cert(const struct request *request, struct fl_buf *ret_pem, struct fl_error *err)
 {
@@ -173,7 +157,8 @@ static enum fl_status write_cert(const struct request *request, struct fl_buf *r
     mbedtls_x509write_crt_free(&cert);
     if (code < 0)
         return fl_crypto_error(err, FL_ERR_CRYPTO, "certificate", code);
-    return append_pem(ret_pem, der + sizeof(der) - code, (size_t)code, err); /* written at the end */
+    return fl_crypto_write_cert(ret_pem, der + sizeof(der) - code, (size_t)code,
+                                err); /* written at the end */
 }
 
 enum fl_status fl_authority_create_root(struct fl_bytes key_pem, const char *common_name,
@@ -422,7 +407,7 @@ enum fl_status fl_authority_issue(struct fl_authority *authority, struct fl_byte
     if (!st)
         st = sign(authority, &request, leaf->validity, ret_pem, err);
     if (!st)
-        st = append_pem(ret_pem, authority->cert.raw.p, authority->cert.raw.len, err);
+        st = fl_crypto_write_cert(ret_pem, authority->cert.raw.p, authority->cert.raw.len, err);
 out:
     if (st)
         fl_buf_truncate(ret_pem, before);

@@ -219,6 +219,22 @@ enum fl_status fl_crypto_parse_cert(struct fl_bytes pem_or_der, mbedtls_x509_crt
     return FL_OK;
 }
 
+enum fl_status fl_crypto_write_cert(struct fl_buf *ret_pem, const unsigned char *der, size_t size,
+                                    struct fl_error *err)
+{
+    static const char begin[] = "-----BEGIN CERTIFICATE-----\n", end[] = "-----END CERTIFICATE-----\n";
+    size_t room = size * 4 / 3 + size / 32 + 128, written = 0; /* base64 in lines of 64 */
+    unsigned char *pem = malloc(room);
+
+    if (!pem)
+        return fl_error_nomem(err);
+    int code = mbedtls_pem_write_buffer(begin, end, der, size, pem, room, &written);
+    enum fl_status st = code ? fl_crypto_error(err, FL_ERR_CRYPTO, "certificate as PEM", code)
+                             : fl_buf_append(ret_pem, pem, strlen((const char *)pem));
+    free(pem);
+    return code || !st ? st : fl_error_set(err, st, "certificate: %s", fl_status_text(st));
+}
+
 /* Appends text without its zero. */
 static enum fl_status append_text(struct fl_buf *buf, const unsigned char *text, struct fl_error *err)
 {
@@ -424,6 +440,18 @@ enum fl_status fl_cert_read(struct fl_bytes pem_or_der, struct fl_cert_info *ret
     fl_crypto_common_name(&cert, info.common_name, sizeof(info.common_name));
     *ret_info = info;
 out:
+    mbedtls_x509_crt_free(&cert);
+    return st;
+}
+
+enum fl_status fl_cert_to_pem(struct fl_bytes pem_or_der, struct fl_buf *ret_pem, struct fl_error *err)
+{
+    mbedtls_x509_crt cert;
+
+    mbedtls_x509_crt_init(&cert);
+    enum fl_status st = fl_crypto_parse_cert(pem_or_der, &cert, err);
+    if (!st)
+        st = fl_crypto_write_cert(ret_pem, cert.raw.p, cert.raw.len, err);
     mbedtls_x509_crt_free(&cert);
     return st;
 }

@@ -72,4 +72,9 @@ struct fl_cert_info {
 FL_MUST_CHECK enum fl_status fl_cert_read(struct fl_bytes pem_or_der, struct fl_cert_info *ret_info,
                                           struct fl_error *err);
 
+/* Appends the first certificate of pem_or_der as PEM, and nothing of what else stands there: what may be
+ * trusted once fl_cert_read has shown its fingerprint to be the one expected. */
+FL_MUST_CHECK enum fl_status fl_cert_to_pem(struct fl_bytes pem_or_der, struct fl_buf *ret_pem,
+                                            struct fl_error *err);
+
 #endif

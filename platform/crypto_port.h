@@ -29,6 +29,10 @@ FL_MUST_CHECK enum fl_status fl_crypto_parse_key(struct fl_bytes pem_or_der, str
 FL_MUST_CHECK enum fl_status fl_crypto_parse_cert(struct fl_bytes pem_or_der, struct mbedtls_x509_crt *cert,
                                                   struct fl_error *err);
 
+/* Appends a certificate's DER as PEM. */
+FL_MUST_CHECK enum fl_status fl_crypto_write_cert(struct fl_buf *ret_pem, const unsigned char *der,
+                                                  size_t size, struct fl_error *err);
+
 /* Checks that the key is on P-256 and, when ret_spki is not NULL, appends its SubjectPublicKeyInfo. */
 FL_MUST_CHECK enum fl_status fl_crypto_write_spki(struct mbedtls_pk_context *key, struct fl_buf *ret_spki,
                                                   struct fl_error *err);

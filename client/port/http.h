@@ -14,7 +14,8 @@ struct fl_http;
 
 struct fl_http_options {
     const char *url;       /* "https://host:port", no path; borrowed until fl_http_new returns */
-    struct fl_bytes root;  /* PEM of the only authority to trust (rule R20); empty: verify nothing */
+    struct fl_bytes root;  /* PEM of the only authority to trust (rule R20) */
+    int unverified;        /* 1: whoever answers will do; root is not used */
     const char *cert_path; /* client certificate chain, PEM; NULL: none */
     const char *key_path;  /* its key */
     int stop_fd;           /* readable when a request has to be given up; -1: never */

@@ -98,6 +98,8 @@ enum fl_status fl_http_new(const struct fl_http_options *options, struct fl_http
     if (strncmp(options->url, "https://", 8) != 0 || size <= 8 || size >= URL_BYTES / 2 ||
         memchr(options->url + 8, '/', size - 8) || strpbrk(options->url, " \t\r\n?#@"))
         return fl_error_set(err, FL_ERR_CONFIG, "server URL %s: expected https://HOST:PORT", options->url);
+    if (!options->unverified && !options->root.size)
+        return fl_error_set(err, FL_ERR_CONFIG, "no certificate of an authority to trust");
     struct fl_http *http = calloc(1, sizeof *http);
     if (!http)
         return fl_error_nomem(err);
@@ -130,15 +132,15 @@ enum fl_status fl_http_new(const struct fl_http_options *options, struct fl_http
     SET(CURLOPT_HEADERFUNCTION, read_header);
     SET(CURLOPT_READFUNCTION, read_body);
     SET(CURLOPT_SEEKFUNCTION, seek_body);
-    if (options->root.size) {
+    if (options->unverified) {
+        SET(CURLOPT_SSL_VERIFYPEER, 0L);
+        SET(CURLOPT_SSL_VERIFYHOST, 0L);
+    } else {
         struct curl_blob blob = {.data = (void *)(uintptr_t)options->root.data,
                                  .len = options->root.size,
                                  .flags = CURL_BLOB_COPY};
         SET(CURLOPT_CAINFO_BLOB, &blob);
         SET(CURLOPT_CAPATH, NULL);
-    } else {
-        SET(CURLOPT_SSL_VERIFYPEER, 0L);
-        SET(CURLOPT_SSL_VERIFYHOST, 0L);
     }
     if (options->cert_path) {
         SET(CURLOPT_SSLCERT, options->cert_path);

@@ -81,44 +81,56 @@ static enum fl_status request(struct fl_http *http, const struct fl_http_request
     }
 }
 
-/* GET /v1/authority on a connection that nothing verifies; root is what the fingerprint pins. */
+/* ret_root: the one certificate that the fingerprint pins, whatever else the peer sent with it. */
+static enum fl_status pin_root(const uint8_t pinned[FL_DIGEST_SIZE], struct fl_bytes sent,
+                               struct fl_buf *ret_root, struct fl_error *err)
+{
+    char hex[2 * FL_DIGEST_SIZE + 1];
+    struct fl_cert_info info;
+    enum fl_status st = fl_cert_read(sent, &info, err);
+    if (st)
+        return st;
+    if (fl_secret_equal(info.fingerprint, pinned, FL_DIGEST_SIZE))
+        return fl_cert_to_pem(sent, ret_root, err);
+    fl_hex_encode(info.fingerprint, sizeof info.fingerprint, hex);
+    return fl_error_set(err, FL_ERR_AUTH,
+                        "the server's authority has the fingerprint %s, not the one given: the token was not "
+                        "sent",
+                        hex);
+}
+
+/* GET /v1/authority on a connection that nothing verifies. */
 static enum fl_status fetch_root(const struct fl_enroll_options *options, const struct fl_env *env,
                                  struct fl_buf *ret_root, struct fl_error *err)
 {
     uint8_t pinned[FL_DIGEST_SIZE];
-    struct fl_cert_info info;
     struct fl_http *http = NULL;
     struct fl_http_answer answer;
+    struct fl_buf body;
+    struct fl_route route = {.kind = FL_ROUTE_AUTHORITY};
+    char path[FL_ROUTE_TEXT_BYTES];
     if (fl_hex_decode(options->fingerprint, pinned, sizeof pinned))
         return fl_error_set(err, FL_ERR_CONFIG, "fingerprint %s: expected 64 hexadecimal digits",
                             options->fingerprint);
-    struct fl_route route = {.kind = FL_ROUTE_AUTHORITY};
-    char path[FL_ROUTE_TEXT_BYTES];
+    fl_buf_init(&body, FL_LIMIT_CHAIN_BYTES);
     fl_route_to_text(&route, path);
-    enum fl_status st =
-        fl_http_new(&(struct fl_http_options){.url = options->url, .stop_fd = options->stop_fd}, &http, err);
-    if (st)
-        return st;
-    st = request(http,
-                 &(struct fl_http_request){.method = "GET",
-                                           .path = path,
-                                           .timeout_ms = REQUEST_TIMEOUT_MS,
-                                           .answer_limit = FL_LIMIT_CHAIN_BYTES},
-                 env, options->stop_fd, ret_root, &answer, err);
+    enum fl_status st = fl_http_new(
+        &(struct fl_http_options){.url = options->url, .unverified = 1, .stop_fd = options->stop_fd}, &http,
+        err);
+    if (!st)
+        st = request(http,
+                     &(struct fl_http_request){.method = "GET",
+                                               .path = path,
+                                               .timeout_ms = REQUEST_TIMEOUT_MS,
+                                               .answer_limit = FL_LIMIT_CHAIN_BYTES},
+                     env, options->stop_fd, &body, &answer, err);
     fl_http_free(http);
-    if (st)
-        return st;
-    if (answer.status != 200)
-        return fl_error_set(err, FL_ERR_NETWORK, "%s%s: HTTP %d, is this an fl-server?", options->url, path,
-                            answer.status);
-    st = fl_cert_read(fl_buf_view(ret_root), &info, err);
-    if (!st && !fl_secret_equal(info.fingerprint, pinned, sizeof pinned)) {
-        char hex[2 * FL_DIGEST_SIZE + 1];
-        fl_hex_encode(info.fingerprint, sizeof info.fingerprint, hex);
-        st = fl_error_set(
-            err, FL_ERR_AUTH,
-            "the server's authority has the fingerprint %s, not the one given: the token was not sent", hex);
-    }
+    if (!st && answer.status != 200)
+        st = fl_error_set(err, FL_ERR_NETWORK, "%s%s: HTTP %d, is this an fl-server?", options->url, path,
+                          answer.status);
+    if (!st)
+        st = pin_root(pinned, fl_buf_view(&body), ret_root, err);
+    fl_buf_done(&body);
     return st;
 }
 

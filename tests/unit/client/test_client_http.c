@@ -311,6 +311,8 @@ static void test_another_authority_is_refused(void **state)
     fl_buf_init(&key, CAP);
     fl_buf_init(&other, CAP);
     fl_buf_init(&body, CAP);
+    assert_status(fl_http_new(&(struct fl_http_options){.url = url, .stop_fd = -1}, &http, &err),
+                  FL_ERR_CONFIG);
     assert_ok(fl_key_generate(&key, NULL));
     assert_ok(fl_authority_create_root(fl_buf_view(&key), "other", validity(), &other, NULL));
     assert_ok(fl_http_new(&(struct fl_http_options){.url = url, .root = fl_buf_view(&other), .stop_fd = -1},
@@ -338,8 +340,10 @@ static void test_urls(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct fl_http *http = NULL;
         struct fl_error err = {""};
-        assert_status(fl_http_new(&(struct fl_http_options){.url = cases[i].url, .stop_fd = -1}, &http, &err),
-                      cases[i].expected);
+        assert_status(
+            fl_http_new(&(struct fl_http_options){.url = cases[i].url, .unverified = 1, .stop_fd = -1}, &http,
+                        &err),
+            cases[i].expected);
         fl_http_free(http);
     }
 }
@@ -371,6 +375,31 @@ static void test_R20_the_token_goes_only_to_the_pinned_authority(void **state)
     assert_status(enroll("s1", "abc", &err, client), FL_ERR_CONFIG);
     assert_ok(fl_path_join(dir, "enroll.log", path, NULL));
     assert_status(fl_file_size(path, &size, NULL), FL_ERR_NOT_FOUND);
+}
+
+/* Whoever stands between may send the true root, which is no secret, with one of its own behind it. */
+static void test_R20_nothing_beside_the_pinned_authority_is_trusted(void **state)
+{
+    (void)state;
+    struct fl_error err;
+    struct fl_buf key, bundle;
+    struct fl_cert_info info;
+    char client[FL_LIMIT_NAME_BYTES + 1], path[FL_PATH_SIZE], pin[2 * FL_DIGEST_SIZE + 1];
+    uint64_t size;
+    fl_buf_init(&key, CAP);
+    fl_buf_init(&bundle, CAP);
+    assert_ok(fl_key_generate(&key, NULL));
+    assert_ok(fl_authority_create_root(fl_buf_view(&key), "other", validity(), &bundle, NULL));
+    assert_ok(fl_cert_read(fl_buf_view(&bundle), &info, NULL));
+    fl_hex_encode(info.fingerprint, sizeof info.fingerprint, pin);
+    assert_ok(fl_buf_append(&bundle, root.data, root.size)); /* which the peer's certificate comes from */
+    write_file("root.pem", fl_buf_view(&bundle));
+    assert_status(enroll("s3", pin, &err, client), FL_ERR_CRYPTO);
+    assert_ok(fl_path_join(dir, "enroll.log", path, NULL));
+    assert_status(fl_file_size(path, &size, NULL), FL_ERR_NOT_FOUND);
+    write_file("root.pem", fl_buf_view(&root));
+    fl_buf_done(&key);
+    fl_buf_done(&bundle);
 }
 
 static void test_R20_a_lost_answer_is_asked_for_again_with_the_same_key(void **state)
@@ -434,6 +463,7 @@ int main(void)
         cmocka_unit_test(test_another_authority_is_refused),
         cmocka_unit_test(test_urls),
         cmocka_unit_test(test_R20_the_token_goes_only_to_the_pinned_authority),
+        cmocka_unit_test(test_R20_nothing_beside_the_pinned_authority_is_trusted),
         cmocka_unit_test(test_R20_a_lost_answer_is_asked_for_again_with_the_same_key),
     };
     return cmocka_run_group_tests(tests, start, end);
