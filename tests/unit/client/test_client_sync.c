@@ -1,0 +1,48 @@
+/* In which order the client's state reaches the disk. */
+#include "test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "client/port/state_files.h"
+#include "sync_trace.h"
+
+static void test_R7_files_then_folder_then_manifest_then_folder(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/fl-test-sync-XXXXXX", path[FL_PATH_SIZE];
+    static const char *const names[] = {"update.1", "residual.1", "manifest"};
+    struct fl_client_effect save = {
+        .kind = FL_CLIENT_SAVE, .file_count = 2, .manifest = fl_bytes_from_text("manifest of the test")};
+    struct fl_state_files files = {0};
+
+    assert_non_null(mkdtemp(dir));
+    assert_ok(fl_state_files_open(&files, dir, "demo", NULL));
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(save.files[i].name, sizeof save.files[i].name, "%s", names[i]);
+        save.files[i].bytes = fl_bytes_from_text("bytes");
+    }
+    sync_trace_clear();
+    for (size_t i = 0; i < 2; i++)
+        assert_ok(fl_state_files_put(&files, &save.files[i], NULL));
+    assert_ok(fl_state_files_publish(&files, &save, NULL));
+    assert_string_equal(sync_trace(), "sync update.1; sync residual.1; sync demo; "
+                                      "sync temp; name manifest; sync demo; ");
+    for (size_t i = 0; i < 3; i++) {
+        assert_ok(fl_path_join(files.dir, names[i], path, NULL));
+        assert_int_equal(unlink(path), 0);
+    }
+    assert_int_equal(rmdir(files.dir), 0);
+    assert_ok(fl_path_join(dir, "runs", path, NULL));
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(rmdir(dir), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_R7_files_then_folder_then_manifest_then_folder),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
