@@ -25,6 +25,12 @@ static struct judgement invalid(const char *reason)
     return refuse(FL_VERDICT_INVALID, reason);
 }
 
+/* Of a delta whose values are all within FL_INTAKE_VALUE_MAX. */
+static double value_squares_max(const struct fl_run *run)
+{
+    return FL_INTAKE_VALUE_MAX * FL_INTAKE_VALUE_MAX * (double)run->elems;
+}
+
 /* The payload and numbers of an update that is otherwise welcome. */
 static struct judgement judge_content(const struct fl_run *run, const struct fl_update *update)
 {
@@ -40,6 +46,8 @@ static struct judgement judge_content(const struct fl_run *run, const struct fl_
     if (update->kind == FL_WORK_CALIBRATE) {
         if (update->payload.size > 0)
             return invalid("a calibration update carries no payload");
+        if (update->delta_squares > (limit > 0 ? limit * limit : value_squares_max(run)))
+            return invalid("the update's norm is above the run's limit");
         return (struct judgement){FL_VERDICT_ACCEPTED, "", 0};
     }
     if (update->payload.size > fl_limit_model_body_bytes(run->elems))

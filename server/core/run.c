@@ -282,7 +282,8 @@ static enum fl_status load_receipt(void *user, const struct fl_receipt_row *row)
     snprintf(member->reason, sizeof member->reason, "%s", row->reason);
     member->last.reason = member->reason;
     count_verdict(run, row->verdict);
-    if (fl_member_assignment(run, member, row->round) != FL_ASSIGNED_NOT) {
+    if (fl_member_assignment(run, member, row->round) ==
+        FL_ASSIGNED) { /* what follows it was not asked for */
         int accepted = row->verdict == FL_VERDICT_ACCEPTED;
         fl_member_assign(run, member, row->round, accepted ? FL_ASSIGNED_ACCEPTED : FL_ASSIGNED_REFUSED);
         if (!accepted && row->round == run->row.round)

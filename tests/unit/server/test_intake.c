@@ -281,6 +281,69 @@ static void test_weight_and_norm_and_value_limits(void **state)
     }
 }
 
+/* One client's number must not decide a run's lambda by being absurd. */
+static void test_norm_limit_holds_for_calibration_too(void **state)
+{
+    (void)state;
+    static const struct {
+        double norm_limit, delta_squares;
+        int http_status;
+    } cases[] = {{0, 4, 201}, {2, 4, 201}, {1.9, 4, 422}, {0, 1e60, 201}, {0, 1e100, 422}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct bench *bench = calloc(1, sizeof *bench);
+        struct fl_run_spec spec = bench_spec("run", 2, 2);
+        struct fl_work work[2];
+        struct fl_buf payload;
+        int http_status;
+        bench_init(bench, 0);
+        bench_enrol(bench, 2);
+        spec.norm_limit = cases[i].norm_limit;
+        spec.codec.lambda = 0;
+        bench_create_run(bench, &spec);
+        both_get_work(bench, &spec, work);
+        fl_buf_init(&payload, 1 << 20);
+        struct fl_update update = bench_update(&spec, 0, &work[0], &payload);
+        update.payload = (struct fl_bytes){NULL, 0};
+        update.delta_squares = cases[i].delta_squares;
+        put_update(bench, "run", 0, 1, &update, &http_status);
+        assert_int_equal(http_status, cases[i].http_status);
+        fl_buf_done(&payload);
+        stop(bench);
+    }
+}
+
+/* An update that nobody asked for, once its client has done its part, makes no room for another client:
+ * not at once, and not after a restart either. */
+static void test_unasked_updates_leave_the_cohort_alone(void **state)
+{
+    (void)state;
+    struct bench *bench = calloc(1, sizeof *bench);
+    struct fl_run_spec spec = bench_spec("run", 2, 2);
+    struct fl_work work[2];
+    struct fl_buf body;
+
+    bench_init(bench, 1);
+    bench_enrol(bench, 3);
+    bench_create_run(bench, &spec);
+    both_get_work(bench, &spec, work);
+    fl_buf_init(&body, 1 << 20);
+    bench_update_body(&spec, 0, &work[0], &body);
+    assert_int_equal(bench_put(bench, "run", 0, 1, fl_buf_view(&body))->http_status, 201);
+    assert_int_equal(bench_put(bench, "run", 0, 2, fl_buf_view(&body))->http_status, 422);
+    for (int restarts = 0; restarts < 2; restarts++) {
+        struct fl_request *request;
+        uint64_t ticket = bench_request(bench, FL_REQUEST_WORK, "run", 2, &request);
+        request->wait_ms = 100;
+        assert_ok(bench_turn(bench, 1));
+        assert_null(bench_answer(bench, ticket));
+        assert_ok(bench_turn(bench, 100));
+        assert_int_equal(bench_answer(bench, ticket)->http_status, 204);
+        bench_restart(bench);
+    }
+    fl_buf_done(&body);
+    stop(bench);
+}
+
 static void test_R6_late_is_accepted_up_to_max_late_and_enters_one_later_sum(void **state)
 {
     (void)state;
@@ -405,6 +468,8 @@ int main(void)
         cmocka_unit_test(test_body_that_is_no_update_consumes_nothing),
         cmocka_unit_test(test_R1_R2_R4_same_seq_and_digest_same_verdict),
         cmocka_unit_test(test_weight_and_norm_and_value_limits),
+        cmocka_unit_test(test_norm_limit_holds_for_calibration_too),
+        cmocka_unit_test(test_unasked_updates_leave_the_cohort_alone),
         cmocka_unit_test(test_R6_late_is_accepted_up_to_max_late_and_enters_one_later_sum),
         cmocka_unit_test(test_R3_after_the_end_410_consumes_the_seq_durably),
         cmocka_unit_test(test_R9_nothing_is_answered_when_the_commit_fails),
