@@ -373,7 +373,7 @@ static void on_model(struct fl_client *c, const struct fl_client_event *event,
     if (st == FL_OK) {
         c->attempt = 0;
         c->step = STEP_SAVE_MODEL;
-    } else if (st == FL_ERR_DIGEST) {
+    } else if (st == FL_ERR_DIGEST && !c->want_snapshot) {
         c->want_snapshot = 1;
         enter(c, STEP_MODEL, effect);
     } else if (st == FL_ERR_NOMEM || st == FL_ERR_SHAPE)

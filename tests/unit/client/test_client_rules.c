@@ -277,6 +277,15 @@ static void test_R19_a_delta_that_does_not_fit_is_replaced_by_a_snapshot(void **
     assert_memory_equal(values, w->x, w->elems * sizeof *values);
 }
 
+static void test_a_server_that_has_only_wrong_deltas_is_asked_with_pauses(void **state)
+{
+    struct world *w = *state;
+    world_fault(w, FL_ROUTE_MODEL, FAULT_BAD_DELTA_ALWAYS, 3);
+    world_until(w, FL_CLIENT_TRAIN);
+    assert_ok(world_run(w));
+    assert_non_null(strstr(w->trace, "work model model wait model wait model save train"));
+}
+
 static void test_R19_a_wrong_snapshot_is_never_kept(void **state)
 {
     struct world *w = *state;
@@ -475,6 +484,7 @@ int main(void)
         RULE(test_R6_invalid_is_never_resent_and_stops_in_the_end),
         RULE(test_calibration_leaves_the_residual_alone),
         RULE(test_R19_a_delta_that_does_not_fit_is_replaced_by_a_snapshot),
+        RULE(test_a_server_that_has_only_wrong_deltas_is_asked_with_pauses),
         RULE(test_R19_a_wrong_snapshot_is_never_kept),
         RULE(test_R18_another_x0_is_fetched),
         RULE(test_R19_deltas_are_redone_after_a_restart),

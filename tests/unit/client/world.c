@@ -245,10 +245,10 @@ static int answer_model(struct world *w, enum world_fault fault)
     fl_buf_init(&data, 1 << 20);
     float *values = malloc(w->elems * sizeof *values);
     memcpy(values, w->x, w->elems * sizeof *values);
-    if (fault == FAULT_BAD_DELTA || fault == FAULT_BAD_SNAPSHOT)
+    if (fault == FAULT_BAD_DELTA || fault == FAULT_BAD_SNAPSHOT || fault == FAULT_BAD_DELTA_ALWAYS)
         values[1] += 1;
     int near = w->effect.has_have && w->effect.have.number + 1 == w->info.version.number;
-    if (near || (w->effect.has_have && fault == FAULT_BAD_DELTA)) {
+    if (near || (w->effect.has_have && fault == FAULT_BAD_DELTA) || fault == FAULT_BAD_DELTA_ALWAYS) {
         uint32_t *indices = malloc(w->elems * sizeof *indices);
         size_t count = 0;
         for (uint32_t i = 0; i < w->elems; i++)

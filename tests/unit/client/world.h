@@ -29,6 +29,7 @@ enum world_fault {
     FAULT_403,
     FAULT_BAD_DELTA, /* model: a delta with a wrong value */
     FAULT_BAD_SNAPSHOT,
+    FAULT_BAD_DELTA_ALWAYS, /* the same, even to a client that asks for a snapshot */
 };
 
 struct world_file {
