@@ -322,6 +322,8 @@ static void on_completed(void *user, struct MHD_Connection *mhd, void **context,
     exchange->owner->exchange = NULL;
     exchange->owner->deadline_ms = now_ms() + http->config.idle_ms;
     pthread_mutex_unlock(&http->lock);
+    pthread_mutex_lock(&exchange->lock); /* whoever has answered may still be about to let go of it */
+    pthread_mutex_unlock(&exchange->lock);
     if (exchange->head_done)
         http->config.handler.done(http->config.handler.user, exchange, exchange->response_header_bytes);
     fl_shared_unref(exchange->answer.body);
