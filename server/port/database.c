@@ -1,8 +1,10 @@
 #include "server/port/database.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define STATEMENTS_MAX 64 /* different queries of one database */
 
@@ -40,6 +42,15 @@ static enum fl_status status_of(int code)
     }
 }
 
+/* SQLite would make the file readable by others; what it makes beside it gets the mode of the file. */
+static void make_private(const char *path)
+{
+    int fd = strcmp(path, ":memory:") ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+
+    if (fd >= 0) /* else SQLite will say what is wrong */
+        close(fd);
+}
+
 enum fl_status fl_database_open(const char *path, struct fl_error *err, struct fl_database **ret_database)
 {
     struct fl_database *database = calloc(1, sizeof *database);
@@ -48,6 +59,7 @@ enum fl_status fl_database_open(const char *path, struct fl_error *err, struct f
 
     if (!database)
         return fl_error_nomem(err);
+    make_private(path);
     code = sqlite3_open_v2(path, &database->handle,
                            SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, NULL);
     if (code == SQLITE_OK) {

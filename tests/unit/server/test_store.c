@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -152,6 +153,25 @@ static void test_R12_sweep_removes_only_what_no_row_names(void **state)
     place_done(&place);
 }
 
+static void test_database_is_for_the_owner_only(void **state)
+{
+    (void)state;
+    static const char *const ends[] = {"", "-wal", "-shm"};
+    struct place place;
+
+    mode_t before = umask(0);
+    place_init(&place);
+    umask(before);
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        char path[120];
+        struct stat info;
+        snprintf(path, sizeof path, "%s%s", place.path, ends[i]);
+        assert_int_equal(stat(path, &info), 0);
+        assert_int_equal(info.st_mode & 0777, 0600);
+    }
+    place_done(&place);
+}
+
 static void test_open_refuses_what_is_no_database_of_ours(void **state)
 {
     (void)state;
@@ -284,6 +304,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_R9_large_payloads_are_blobs_that_follow_their_row),
         cmocka_unit_test(test_R12_sweep_removes_only_what_no_row_names),
+        cmocka_unit_test(test_database_is_for_the_owner_only),
         cmocka_unit_test(test_open_refuses_what_is_no_database_of_ours),
         cmocka_unit_test(test_jobs_on_another_thread_while_turns_go_on),
         cmocka_unit_test(test_any_failed_allocation_in_a_turn_undoes_it),
