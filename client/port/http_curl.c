@@ -241,16 +241,12 @@ static CURLcode prepare(struct transfer *t, const struct fl_http_request *reques
     SET(CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
     SET(CURLOPT_LOW_SPEED_LIMIT, request->timeout_ms ? 0L : 1L);
     SET(CURLOPT_LOW_SPEED_TIME, request->timeout_ms ? 0L : IDLE_TIMEOUT_S);
-    if (put) {
-        SET(CURLOPT_UPLOAD, 1L);
-        SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->body.size);
-    } else if (post) {
-        SET(CURLOPT_UPLOAD, 0L);
+    SET(CURLOPT_CUSTOMREQUEST, put ? "PUT" : NULL);
+    if (put || post) { /* as POST, libcurl waits for 100-continue only where the body is above 1 MiB */
         SET(CURLOPT_POST, 1L);
         SET(CURLOPT_POSTFIELDS, NULL);
         SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.size);
     } else {
-        SET(CURLOPT_UPLOAD, 0L);
         SET(CURLOPT_HTTPGET, 1L);
     }
 #undef SET

@@ -19,7 +19,10 @@ from lab import TOP, Lab, wait_until  # noqa: E402
 
 RUN = "fault"
 SERVER_SHARE = 0.35  # of the kills
-ONE = "rowid = (SELECT max(rowid) FROM receipts WHERE verdict='accepted' AND kind='train' AND sent > 0)"
+# The newest update that shares its round with another: alone in a round, an update's weight divides out.
+ONE = "rowid = (SELECT max(rowid) FROM receipts one WHERE verdict='accepted' AND kind='train' AND sent > 0 AND EXISTS (" \
+      "SELECT 1 FROM receipts other WHERE other.applied_round=one.applied_round AND other.kind='train' " \
+      "AND other.client<>one.client AND other.sent > 0))"
 COLUMNS = "run, epoch, client, digest, verdict, reason, kind, applied_round, weight, body_bytes, sent, train_loss, " \
           "delta_squares, residual_norm, dropped, examples, correct, loss_sum, payload_blob, payload"
 TAMPERING = {
