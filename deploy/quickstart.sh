@@ -97,8 +97,8 @@ logged() { # NAME COMMAND...
 
 say "[1/5] Packages and build"
 "$top/deploy/install-packages.sh"
-(cd "$top" && logged build cmake --preset release -DFL_TESTS=OFF &&
-  logged build cmake --build build/release -j "$(nproc)" --target fl-server fl-client)
+[ -f "$top/build/release/CMakeCache.txt" ] || (cd "$top" && logged build cmake --preset release -DFL_TESTS=OFF)
+(cd "$top" && logged build cmake --build build/release -j "$(nproc)" --target fl-server fl-client)
 server=$top/build/release/bin/fl-server client=$top/build/release/bin/fl-client
 echo "built $("$server" --version) and $("$client" --version)"
 

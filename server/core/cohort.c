@@ -8,10 +8,20 @@
 
 /* --- work --- */
 
-/* Order of clients in a draw, and the seed of a client's plan. */
+/* Order of clients in a draw. */
 static uint64_t client_draw(const struct fl_run *run, const struct fl_client *client, uint64_t round)
 {
     return fl_mix64(fl_mix64(run->spec.plan.seed, round), client->hash);
+}
+
+/* Seed of a client's mini-batches. It follows from the client's name where it has one, since ids are random:
+ * the same clients enrolled again take the same steps. */
+static uint64_t plan_seed(const struct fl_run *run, const struct fl_client *client, uint64_t round)
+{
+    uint64_t who = client->row.name[0] ? 0 : client->hash;
+    for (const char *at = client->row.name; *at; at++)
+        who = fl_mix64(who, (unsigned char)*at);
+    return fl_mix64(fl_mix64(run->spec.plan.seed, round), who);
 }
 
 static enum fl_status reply_work(struct fl_server *server, struct fl_run *run, const struct fl_client *client,
@@ -34,7 +44,7 @@ static enum fl_status reply_work(struct fl_server *server, struct fl_run *run, c
     if (run->row.phase == FL_PHASE_OPEN)
         work.deadline_ms = run->deadline_ms > now ? run->deadline_ms - now : 0;
     work.plan = run->spec.plan;
-    work.plan.seed = client_draw(run, client, round);
+    work.plan.seed = plan_seed(run, client, round);
     work.codec = fl_run_codec_spec(run, round);
     fl_buf_init(&body, FL_LIMIT_SMALL_BODY_BYTES);
     st = fl_work_encode(&work, &body);

@@ -14,7 +14,7 @@
 struct fl_client {
     struct fl_client_row row;
     size_t slot;             /* place in fl_registry.clients; per-run tables are indexed by it */
-    uint64_t hash;           /* of the id, for drawing cohorts and deriving seeds */
+    uint64_t hash;           /* of the id, for drawing cohorts, and seeds of clients without a name */
     int64_t seen_written_ms; /* seen_wall_ms as the store has it */
 };
 

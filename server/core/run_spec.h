@@ -21,7 +21,7 @@ struct fl_run_spec {
     double
         downlink_lambda; /* for codecs without lambda, parameter units; 0: every changed value is published */
     struct fl_train_plan plan; /* seed: the run's seed; the plan in a work answer gets one derived from
-                                  (seed, round, client) by fl_mix64 */
+                                  (seed, round, name of the client) by fl_mix64 */
     double server_rate;        /* eta_s: x -= server_rate * weighted mean; default 1 */
     uint64_t rounds;           /* training rounds until the run ends */
     uint64_t target;           /* updates that close a round */
