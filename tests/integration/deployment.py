@@ -27,7 +27,7 @@ def run(*words, expect=0, stdin=None):
 
 
 def openssl_version():
-    return tuple(int(part) for part in run("openssl", "version").split()[1].split(".")[:2])
+    return tuple(int(part) for part in run("openssl", "version").stdout.split()[1].split(".")[:2])
 
 
 class Answer:
