@@ -131,7 +131,7 @@ seed: $seed
 rounds: $rounds
 model: {kind: mlp, inputs: $features, hidden: [64], outputs: $classes}
 codec: {name: $codec}
-round: {target: $clients, minimum: $clients}
+round: {target: $clients, minimum: $(((clients + 1) / 2)), deadline_ms: 120000}
 TXT
 logged run "$server" run create "$work/run.yaml" --dir "$work/server"
 
