@@ -50,7 +50,7 @@ static void test_wrong_routes(void **state)
         {"GET", "/v1/health/", FL_ERR_NOT_FOUND},
         {"GET", "/v1/healthy", FL_ERR_NOT_FOUND},
         {"GET", "/v1/runs/digits/updates", FL_ERR_NOT_FOUND},
-        {"GET", "/v1/runs/digits/work/1", FL_ERR_NOT_FOUND},
+        {"GET", "/v1/runs/digits/model/1", FL_ERR_NOT_FOUND},
         {"GET", "/version", FL_ERR_NOT_FOUND},
         {"GET", "/v/health", FL_ERR_NOT_FOUND},
         {"GET", "/v1x/health", FL_ERR_NOT_FOUND},
