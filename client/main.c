@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "client/data/safetensors.h"
+#include "formats/safetensors.h"
 #include "client/port/config.h"
 #include "client/port/identity.h"
 #include "client/port/runner.h"

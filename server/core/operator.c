@@ -125,7 +125,7 @@ static enum fl_status run_create(struct fl_server *server, const struct fl_reque
     if (!grown)
         return FL_ERR_NOMEM;
     server->runs = grown;
-    st = fl_run_create(&context, &request->spec, &run);
+    st = fl_run_create(&context, &request->spec, request->x_0, &run);
     if (st)
         return st;
     server->runs[server->run_count++] = run;

@@ -28,7 +28,7 @@ static struct fl_published *allocate(size_t elems)
     return NULL;
 }
 
-enum fl_status fl_published_first(const struct fl_model_spec *spec, uint64_t epoch,
+enum fl_status fl_published_first(const struct fl_model_spec *spec, const float *x_0, uint64_t epoch,
                                   struct fl_published **ret_published)
 {
     size_t elems = (size_t)fl_model_spec_elems(spec);
@@ -38,7 +38,10 @@ enum fl_status fl_published_first(const struct fl_model_spec *spec, uint64_t epo
     if (!published)
         return FL_ERR_NOMEM;
     published->version.epoch = epoch;
-    fl_model_spec_init(spec, published->x_hat);
+    if (x_0)
+        memcpy(published->x_hat, x_0, elems * sizeof *x_0);
+    else
+        fl_model_spec_init(spec, published->x_hat);
     for (size_t i = 0; i < elems; i++)
         published->x[i] = (double)published->x_hat[i];
     st = fl_published_digest(published);

@@ -39,9 +39,10 @@ struct fl_published {
     size_t delta_count;
 };
 
-/* Version 0 of a run: x_0 by the seeded rule of its spec. FL_ERR_NOMEM. */
-FL_MUST_CHECK enum fl_status fl_published_first(const struct fl_model_spec *spec, uint64_t epoch,
-                                                struct fl_published **ret_published);
+/* Version 0 of a run: x_0, shape (parameters of spec), or the seeded rule of spec when it is NULL.
+ * FL_ERR_NOMEM. */
+FL_MUST_CHECK enum fl_status fl_published_first(const struct fl_model_spec *spec, const float *x_0,
+                                                uint64_t epoch, struct fl_published **ret_published);
 
 /* A copy to make the next version from, its number one higher; takes base's digest tree along.
  * The digest, the blob's name and the bodies are not copied. FL_ERR_NOMEM leaves base as it was. */

@@ -379,7 +379,7 @@ out:
 }
 
 enum fl_status fl_run_create(const struct fl_run_context *context, const struct fl_run_spec *spec,
-                             struct fl_run **ret_run)
+                             const float *x_0, struct fl_run **ret_run)
 {
     const struct fl_codec *codec = fl_codec_find(spec->codec.name);
     int64_t wall_s = context->env->wall_ms(context->env->user) / 1000;
@@ -397,7 +397,7 @@ enum fl_status fl_run_create(const struct fl_run_context *context, const struct 
     if (st)
         return st;
     run->opened_ms = context->env->monotonic_ms(context->env->user);
-    st = fl_published_first(&spec->model, row.epoch, &run->model);
+    st = fl_published_first(&spec->model, x_0, row.epoch, &run->model);
     if (!st)
         st = write_new(context, run);
     if (st) {

@@ -68,9 +68,11 @@ struct fl_run_context {
 FL_MUST_CHECK enum fl_status fl_run_load(const struct fl_run_context *context, const struct fl_run_row *row,
                                          struct fl_run **ret_run);
 
-/* Makes a new run of a checked spec with its version 0, and writes all of it to the store. */
+/* Makes a new run of a checked spec with its version 0, and writes all of it to the store. x_0: shape
+ * (parameters of the model), finite; NULL: the seeded rule (rule R18). */
 FL_MUST_CHECK enum fl_status fl_run_create(const struct fl_run_context *context,
-                                           const struct fl_run_spec *spec, struct fl_run **ret_run);
+                                           const struct fl_run_spec *spec, const float *x_0,
+                                           struct fl_run **ret_run);
 
 void fl_run_free(struct fl_run *run);
 

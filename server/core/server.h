@@ -55,11 +55,12 @@ struct fl_request {
     uint64_t seq; /* UPDATE */
     int has_have; /* WORK, MODEL: 1 when `have` was given */
     struct fl_version have;
-    uint64_t wait_ms;                     /* WORK: how long the client is willing to wait */
-    struct fl_bytes body;                 /* borrowed during fl_server_handle() */
-    uint64_t header_bytes;                /* of the HTTP request, for the statistics of the run */
-    struct fl_bytes public_key;           /* ENROLL: SPKI DER of the CSR, borrowed during the call */
-    struct fl_run_spec spec;              /* RUN_CREATE */
+    uint64_t wait_ms;           /* WORK: how long the client is willing to wait */
+    struct fl_bytes body;       /* borrowed during fl_server_handle() */
+    uint64_t header_bytes;      /* of the HTTP request, for the statistics of the run */
+    struct fl_bytes public_key; /* ENROLL: SPKI DER of the CSR, borrowed during the call */
+    struct fl_run_spec spec;    /* RUN_CREATE */
+    const float *x_0; /* RUN_CREATE: shape (parameters of spec.model), finite, borrowed; NULL: seeded rule */
     uint64_t token_uses;                  /* TOKEN_CREATE */
     uint64_t token_ttl_ms;                /* TOKEN_CREATE: life from now */
     char client[FL_LIMIT_NAME_BYTES + 1]; /* CLIENT_REVOKE: id, or a unique beginning of one */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "formats/safetensors.h"
 #include "platform/crypto.h"
 #include "protocol/routes.h"
 #include "server/port/answer.h"
@@ -22,6 +23,7 @@ struct admin_call {
     struct fl_admin *admin;
     struct fl_http_exchange *exchange;
     struct fl_http_answer answer;
+    float *x_0; /* RUN_CREATE: owned; NULL: the seeded rule */
 };
 
 static const struct admin_route {
@@ -168,6 +170,33 @@ static enum fl_status read_token(const struct fl_json *body, struct fl_request *
     return FL_OK;
 }
 
+/* The first model of a new run (rule R18), from a file that the server itself can read. */
+static enum fl_status read_x_0(struct admin_call *call, const char *path, struct fl_error *err)
+{
+    struct fl_request *request = &call->call.request;
+
+    if (path[0] != '/')
+        return fl_error_set(err, FL_ERR_RANGE, "initial_model: %.200s: an absolute path is wanted", path);
+    call->x_0 = malloc(fl_model_spec_elems(&request->spec.model) * sizeof(*call->x_0));
+    if (!call->x_0)
+        return fl_error_nomem(err);
+    request->x_0 = call->x_0;
+    return fl_safetensors_read(path, &request->spec.model, call->x_0, err);
+}
+
+static enum fl_status read_run(struct admin_call *call, const struct fl_json *body, struct fl_error *err)
+{
+    const char *x_0 = fl_json_text(body, "initial_model");
+    char reason[FL_LIMIT_TEXT_BYTES + 1];
+    struct fl_run_spec *spec = &call->call.request.spec;
+    enum fl_status st = fl_run_spec_read("spec", fl_bytes_from_text(fl_json_text(body, "spec")), spec, err);
+
+    if (st || !*x_0)
+        return st;
+    st = fl_run_spec_check(spec, reason); /* before its model says how much to read */
+    return st ? fl_error_set(err, st, "%s", reason) : read_x_0(call, x_0, err);
+}
+
 static enum fl_status read_body(struct admin_call *call, struct fl_error *err)
 {
     struct fl_request *request = &call->call.request;
@@ -179,7 +208,7 @@ static enum fl_status read_body(struct admin_call *call, struct fl_error *err)
     if (request->kind == FL_REQUEST_TOKEN_CREATE)
         st = read_token(body, request, err);
     else
-        st = fl_run_spec_read("spec", fl_bytes_from_text(fl_json_text(body, "spec")), &request->spec, err);
+        st = read_run(call, body, err);
     fl_json_free(body);
     return st;
 }
@@ -237,7 +266,11 @@ static void on_done(void *user, struct fl_http_exchange *exchange, uint64_t resp
 {
     (void)user;
     (void)response_header_bytes;
-    free(fl_http_data(exchange));
+    struct admin_call *call = fl_http_data(exchange);
+
+    if (call)
+        free(call->x_0);
+    free(call);
 }
 
 struct fl_http_handler fl_admin_handler(struct fl_admin *admin)

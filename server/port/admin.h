@@ -4,10 +4,11 @@
  *     GET  /v1/clients                                            200 {"clients"}
  *     POST /v1/clients/{id}/revoke                                200 {"revoked"}; {id}: or its beginning
  *     GET  /v1/runs                                               200 {"runs"}
- *     POST /v1/runs                   {"spec": YAML text}         200 {"runs": [it]}
+ *     POST /v1/runs                   {"spec": YAML text, "initial_model"}   200 {"runs": [it]}; (*)
  *     GET  /v1/runs/{run}?since=N     rounds from N on            200 {"runs": [it], "rounds"}
  *     POST /v1/runs/{run}/stop                                    200 {"runs": [it]}
  *     GET  /v1/runs/{run}/model                                   200 the newest model, a msgpack snapshot
+ * (*) initial_model may be left out: absolute path of a .safetensors file, which the server reads itself.
  */
 #ifndef FL_SERVER_PORT_ADMIN_H
 #define FL_SERVER_PORT_ADMIN_H

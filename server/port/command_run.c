@@ -1,5 +1,6 @@
 /* `fl-server run create`, `list`, `status`, `stop`, `export`. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -32,12 +33,14 @@ static const struct fl_json *only_run(const struct fl_json *answer)
     return fl_json_at(fl_json_get(answer, "runs"), 0);
 }
 
-static enum fl_status spec_body(struct fl_bytes spec, struct fl_buf *body)
+static enum fl_status create_body(struct fl_bytes spec, const char *initial_model, struct fl_buf *body)
 {
     struct fl_json_writer writer;
     fl_json_writer_init(&writer, body);
     fl_json_begin_object(&writer, NULL);
     fl_json_put_bytes(&writer, "spec", spec);
+    if (*initial_model)
+        fl_json_put_text(&writer, "initial_model", initial_model);
     fl_json_end(&writer);
     return writer.status;
 }
@@ -48,15 +51,21 @@ int fl_command_run_create(const struct fl_command_call *call)
     struct fl_run_spec spec;
     struct fl_buf file, body;
     struct fl_json *json = NULL;
+    char *initial_model = *options->initial_model ? realpath(options->initial_model, NULL) : NULL;
     struct fl_error err;
 
+    if (*options->initial_model && !initial_model)
+        return fl_command_fail(call,
+                               fl_error_set(&err, FL_ERR_NOT_FOUND, "%s: cannot find the initial model: %m",
+                                            options->initial_model),
+                               &err);
     fl_buf_init(&file, FL_RUN_SPEC_FILE_BYTES);
     fl_buf_init(&body, 8 * FL_RUN_SPEC_FILE_BYTES);
     enum fl_status st = fl_file_read(call->positional[0], &file, &err);
     if (!st)
         st =
             fl_run_spec_read(call->positional[0], fl_buf_view(&file), &spec, &err); /* errors name the file */
-    if (!st && spec_body(fl_buf_view(&file), &body))
+    if (!st && create_body(fl_buf_view(&file), initial_model ? initial_model : "", &body))
         st = fl_error_nomem(&err);
     if (!st) {
         struct fl_bytes view = fl_buf_view(&body);
@@ -69,6 +78,7 @@ int fl_command_run_create(const struct fl_command_call *call)
     fl_json_free(json);
     fl_buf_done(&file);
     fl_buf_done(&body);
+    free(initial_model);
     return st ? fl_command_fail(call, st, &err) : FL_EXIT_OK;
 }
 

@@ -75,6 +75,14 @@ static const struct fl_setting status_rows[] = {
      .help = "print each closed round as it happens, until the run ends; with --json one object a line"},
 };
 
+static const struct fl_setting create_rows[] = {
+    DIR_ROWS,
+    {.key = "initial-model",
+     .type = FL_SETTING_STRING,
+     ADMIN(initial_model),
+     .help = "first model, a .safetensors file that the server can read; left out: drawn from the seed"},
+};
+
 static const struct fl_setting export_rows[] = {
     DIR_ROWS,
     {.key = "to",
@@ -130,9 +138,11 @@ static const struct fl_command commands[] = {
     {.words = "run create",
      .summary = "Starts a run from a run spec.",
      .positionals = "SPEC",
-     ROWS(admin_rows),
+     ROWS(create_rows),
      OF_ADMIN,
-     .examples = "  fl-server run create deploy/examples/run-digits.yaml --dir /var/lib/residue\n",
+     .examples =
+         "  fl-server run create deploy/examples/run-digits.yaml --dir /var/lib/residue\n"
+         "  fl-server run create next.yaml --dir /var/lib/residue --initial-model digits.safetensors\n",
      .run = fl_command_run_create},
     {.words = "run list",
      .summary = "Lists all runs.",

@@ -25,8 +25,9 @@ struct fl_admin_options {
     bool json;
     uint64_t uses; /* token create */
     char ttl[16];
-    bool follow;           /* run status */
-    char to[FL_PATH_SIZE]; /* run export */
+    bool follow;                      /* run status */
+    char to[FL_PATH_SIZE];            /* run export */
+    char initial_model[FL_PATH_SIZE]; /* run create; "": the seeded rule */
 };
 
 int fl_command_init(const struct fl_command_call *call);

@@ -108,6 +108,35 @@ class Commands(unittest.TestCase):
         self.server.command("run", "export", "digits", "--to", self.server.folder / "m.txt", expect=2)
         self.server.command("run", "export", "digits", "--to", self.server.folder / "absent" / "m.npy", expect=1)
 
+    def test_R18_the_first_model_from_a_file(self):
+        self.server.start()
+        create_run(self.server)
+        exported, first = self.server.folder / "m.safetensors", self.server.folder / "first.safetensors"
+        self.server.command("run", "export", "digits", "--to", exported)
+        data = bytearray(exported.read_bytes())
+        data[-4:] = struct.pack("<f", 0.25)
+        first.write_bytes(data)
+        spec = self.server.folder / "next.yaml"
+        spec.write_text(SPEC.format(name="next", codec="dense", target=1))
+        self.server.command("run", "create", spec, "--initial-model", first)
+        self.server.kill()
+        self.server.start()
+        self.server.command("run", "export", "next", "--to", exported)
+        size = struct.unpack("<Q", data[:8])[0]
+        self.assertEqual(exported.read_bytes()[-43 * 4:], bytes(data[8 + size:]))
+        spec.write_text(SPEC.format(name="other", codec="dense", target=1))
+        for name, content, expect, words in (("absent", None, 1, ("absent", "No such file")),
+                                             ("short", data[:-1], 8, ("short", "data_offsets")),
+                                             ("nan", data[:-4] + struct.pack("<f", float("nan")), 8, ("nan", "not finite")),
+                                             ("text", b"no model at all", 8, ("text", "header"))):
+            path = self.server.folder / name
+            if content is not None:
+                path.write_bytes(content)
+            error = self.server.command("run", "create", spec, "--initial-model", path, expect=expect).stderr
+            for word in words:
+                self.assertIn(word, error)
+        self.assertEqual(len(self.server.command_json("run", "list")["runs"]), 2)
+
     def test_help_of_every_command_has_examples_and_exit_codes(self):
         for words in (["init"], ["serve"], ["token", "create"], ["clients", "list"], ["clients", "revoke"], ["run", "create"],
                       ["run", "list"], ["run", "status"], ["run", "stop"], ["run", "export"]):

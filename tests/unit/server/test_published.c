@@ -21,6 +21,37 @@ static struct fl_model_message fetch(struct bench *bench, const struct fl_versio
     return message;
 }
 
+static void test_R18_the_first_model_may_come_from_a_file(void **state)
+{
+    (void)state;
+    struct bench *bench = calloc(1, sizeof *bench);
+    struct fl_run_spec spec = bench_spec("run", 1, 4);
+    size_t elems = (size_t)fl_model_spec_elems(&spec.model);
+    float *x_0 = malloc(elems * sizeof *x_0);
+    struct fl_request *request;
+    int http_status;
+
+    for (size_t i = 0; i < elems; i++)
+        x_0[i] = 1.0f / (float)(i + 3);
+    bench_init(bench, 0);
+    bench_enrol(bench, 1);
+    uint64_t ticket = bench_request(bench, FL_REQUEST_RUN_CREATE, "", -1, &request);
+    request->spec = spec;
+    request->x_0 = x_0;
+    assert_ok(bench_turn(bench, 1));
+    assert_int_equal(bench_answer(bench, ticket)->http_status, 200);
+    for (int restart = 0; restart < 2; restart++) {
+        struct fl_model_message message = fetch(bench, NULL, &http_status);
+        assert_int_equal(http_status, 200);
+        assert_int_equal(message.version.number, 0);
+        assert_memory_equal(message.data.data, x_0, elems * sizeof *x_0);
+        bench_restart(bench);
+    }
+    free(x_0);
+    bench_done(bench);
+    free(bench);
+}
+
 static void test_R18_R19_deltas_bring_every_older_version_to_the_same_bits(void **state)
 {
     (void)state;
@@ -254,6 +285,7 @@ static void test_run_spec_text_keeps_every_bit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_R18_the_first_model_may_come_from_a_file),
         cmocka_unit_test(test_R18_R19_deltas_bring_every_older_version_to_the_same_bits),
         cmocka_unit_test(test_R19_many_starting_points_share_deltas),
         cmocka_unit_test(test_R8_run_spec_limits_by_table),

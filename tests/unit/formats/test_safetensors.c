@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "client/data/safetensors.h"
+#include "formats/safetensors.h"
 #include "fail_alloc.h"
 #include "files.h"
 

@@ -1,4 +1,4 @@
-#include "client/data/safetensors.h"
+#include "formats/safetensors.h"
 
 #include <inttypes.h>
 #include <math.h>

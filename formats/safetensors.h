@@ -3,8 +3,8 @@
  * the server exports it. F32 only, and exactly the tensors of the model. Not for writing.
  * Source: the format section of the safetensors README (Hugging Face).
  */
-#ifndef FL_CLIENT_DATA_SAFETENSORS_H
-#define FL_CLIENT_DATA_SAFETENSORS_H
+#ifndef FL_FORMATS_SAFETENSORS_H
+#define FL_FORMATS_SAFETENSORS_H
 
 #include "base/bytes.h"
 #include "base/status.h"
