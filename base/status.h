@@ -25,6 +25,7 @@
     X(FL_ERR_NETWORK, "network error")                                                                       \
     X(FL_ERR_TIMEOUT, "time ran out")                                                                        \
     X(FL_ERR_AUTH, "not authenticated or not allowed")                                                       \
+    X(FL_ERR_EXPIRED, "the certificate has expired")                                                         \
     X(FL_ERR_CRYPTO, "cryptographic operation failed")                                                       \
     X(FL_ERR_USAGE, "wrong use of the command line")                                                         \
     X(FL_ERR_CONFIG, "configuration is wrong")                                                               \

@@ -18,7 +18,6 @@
 #include "platform/crypto.h"
 #include "platform/crypto_port.h"
 
-#define DAY_S         86400
 #define SERIAL_SIZE   16
 #define DNS_NAME_MAX  253
 #define NAMES_SIZE    (FL_AUTHORITY_NAMES_MAX * (DNS_NAME_MAX + 3) + 4)
@@ -61,16 +60,16 @@ struct request {
 static enum fl_status set_validity(struct request *request, struct fl_validity validity, int64_t latest_s,
                                    struct fl_error *err)
 {
-    if (validity.days < 1 || validity.days > FL_AUTHORITY_DAYS_MAX)
-        return fl_error_set(err, FL_ERR_RANGE, "certificate lifetime: %u days is outside 1..%d",
-                            (unsigned)validity.days, FL_AUTHORITY_DAYS_MAX);
-    if (validity.now_s < DAY_S || validity.now_s > LATEST_TIME_S - (int64_t)FL_AUTHORITY_DAYS_MAX * DAY_S)
+    if (validity.life_s < 1 || validity.life_s > FL_AUTHORITY_LIFE_MAX_S)
+        return fl_error_set(err, FL_ERR_RANGE, "certificate lifetime: %lld s is outside 1..%lld",
+                            (long long)validity.life_s, (long long)FL_AUTHORITY_LIFE_MAX_S);
+    if (validity.now_s < FL_AUTHORITY_DAY_S || validity.now_s > LATEST_TIME_S - FL_AUTHORITY_LIFE_MAX_S)
         return fl_error_set(err, FL_ERR_RANGE, "the clock is wrong: %lld seconds since 1970",
                             (long long)validity.now_s);
     if (validity.now_s >= latest_s)
         return fl_error_set(err, FL_ERR_STATE, "the authority's own certificate has expired");
-    request->not_before_s = validity.now_s - DAY_S;
-    request->not_after_s = validity.now_s + (int64_t)validity.days * DAY_S;
+    request->not_before_s = validity.now_s - FL_AUTHORITY_DAY_S;
+    request->not_after_s = validity.now_s + validity.life_s;
     if (request->not_after_s > latest_s)
         request->not_after_s = latest_s;
     return FL_OK;

@@ -13,14 +13,14 @@
 #include "base/status.h"
 #include "platform/error.h"
 
-#define FL_AUTHORITY_DAYS_MAX  36500
-#define FL_AUTHORITY_NAMES_MAX 16 /* subject alternative names of one certificate */
+#define FL_AUTHORITY_DAY_S      86400
+#define FL_AUTHORITY_LIFE_MAX_S ((int64_t)36500 * FL_AUTHORITY_DAY_S)
+#define FL_AUTHORITY_NAMES_MAX  16 /* subject alternative names of one certificate */
 
-/* Times: certificates begin a day before now_s (rule R22: seconds since 1970 UTC) and end days after now_s.
- */
+/* Certificates begin a day before now_s (rule R22; seconds since 1970 UTC) and end life_s after it. */
 struct fl_validity {
     int64_t now_s;
-    uint32_t days; /* 1..FL_AUTHORITY_DAYS_MAX */
+    int64_t life_s; /* 1..FL_AUTHORITY_LIFE_MAX_S */
 };
 
 /* Appends a self-signed root certificate (CA, path length 1) for the private key, as PEM. */
@@ -58,7 +58,7 @@ struct fl_leaf {
 /*
  * Appends the leaf's certificate and then the authority's own, as PEM: the chain to present, root left out.
  * spki: the public key, SubjectPublicKeyInfo DER on P-256 (fl_csr_public_key, fl_key_public). Serial: 126
- * random bits. The leaf never outlives the authority. FL_ERR_RANGE for a bad name, number of names or days.
+ * random bits. The leaf never outlives the authority. FL_ERR_RANGE for a bad name, number of names or life.
  */
 FL_MUST_CHECK enum fl_status fl_authority_issue(struct fl_authority *authority, struct fl_bytes spki,
                                                 const struct fl_leaf *leaf, struct fl_buf *ret_pem,

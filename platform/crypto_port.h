@@ -1,5 +1,5 @@
 /*
- * What crypto.c and authority.c, the two files that wrap mbedTLS, share. For those two only; the library's
+ * What crypto.c, authority.c and cert.c, the files that wrap mbedTLS, share. For those only; the library's
  * structs are named, not included.
  */
 #ifndef FL_PLATFORM_CRYPTO_PORT_H

@@ -13,6 +13,7 @@ enum fl_exit_code fl_exit_code_from_status(enum fl_status st)
     case FL_ERR_TIMEOUT:
         return FL_EXIT_NETWORK;
     case FL_ERR_AUTH:
+    case FL_ERR_EXPIRED:
         return FL_EXIT_AUTH;
     case FL_ERR_LOCKED:
         return FL_EXIT_LOCKED;

@@ -62,6 +62,7 @@ struct fl_enroll_request {
     struct fl_bytes csr;                  /* PKCS#10, DER */
 };
 
+/* also of POST /v1/renew */
 struct fl_enroll_answer {
     char client[FL_LIMIT_NAME_BYTES + 1]; /* client id: 32 hexadecimal digits */
     struct fl_bytes chain;                /* PEM: the client's certificate, then the issuing authority's */

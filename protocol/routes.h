@@ -14,6 +14,7 @@ enum fl_route_kind {
     FL_ROUTE_HEALTH,    /* GET  /v1/health                      no certificate needed */
     FL_ROUTE_AUTHORITY, /* GET  /v1/authority                   no certificate needed: root certificate */
     FL_ROUTE_ENROLL,    /* POST /v1/enroll                      no certificate needed */
+    FL_ROUTE_RENEW,     /* POST /v1/renew                       an expired certificate will do */
     FL_ROUTE_RUN_LIST,  /* GET  /v1/runs */
     FL_ROUTE_RUN,       /* GET  /v1/runs/{run} */
     FL_ROUTE_WORK,      /* GET  /v1/runs/{run}/work?have=V&wait=MS   both may be left out */

@@ -29,13 +29,28 @@ static void reply_enrol_refused(struct fl_server *server, uint64_t ticket, enum 
                           answers[outcome].text, answers[outcome].hint);
 }
 
+static enum fl_status reply_chain(struct fl_server *server, uint64_t ticket, const char *client,
+                                  struct fl_bytes chain)
+{
+    struct fl_enroll_answer answer = {.chain = chain};
+    struct fl_buf body;
+
+    memcpy(answer.client, client, sizeof answer.client);
+    fl_buf_init(&body, FL_LIMIT_SMALL_BODY_BYTES);
+    enum fl_status st = fl_enroll_answer_encode(&answer, &body);
+    if (!st)
+        st = fl_server_reply_body(server, ticket, NULL, 200, &body);
+    fl_buf_done(&body);
+    return st;
+}
+
 enum fl_status fl_client_enrol(struct fl_server *server, const struct fl_request *request)
 {
     struct fl_issuer issuer = {server->effects->issue, server->effects->user};
     struct fl_enroll_request message;
-    struct fl_enroll_answer answer;
+    char client[FL_LIMIT_NAME_BYTES + 1];
     enum fl_enrol_outcome outcome;
-    struct fl_buf chain, body;
+    struct fl_buf chain;
     enum fl_status st = fl_enroll_request_decode(request->body, &message);
 
     if (st) {
@@ -43,21 +58,39 @@ enum fl_status fl_client_enrol(struct fl_server *server, const struct fl_request
                               "see the enrolment message in protocol/README.md");
         return FL_OK;
     }
-    memset(&answer, 0, sizeof answer);
     fl_buf_init(&chain, FL_LIMIT_CHAIN_BYTES);
-    fl_buf_init(&body, FL_LIMIT_SMALL_BODY_BYTES);
     st = fl_registry_enrol(&server->registry, server->store, server->env, &issuer, message.token,
-                           message.name, request->key, request->public_key, &outcome, answer.client, &chain);
-    if (!st && outcome != FL_ENROL_DONE) {
+                           message.name, request->key, request->public_key, &outcome, client, &chain);
+    if (!st && outcome != FL_ENROL_DONE)
         reply_enrol_refused(server, request->ticket, outcome);
-    } else if (!st) {
-        answer.chain = fl_buf_view(&chain);
-        st = fl_enroll_answer_encode(&answer, &body);
-        if (!st)
-            st = fl_server_reply_body(server, request->ticket, NULL, 200, &body);
-    }
+    else if (!st)
+        st = reply_chain(server, request->ticket, client, fl_buf_view(&chain));
     fl_buf_done(&chain);
-    fl_buf_done(&body);
+    return st;
+}
+
+/* A new certificate for the key and the id that are registered; nothing is written down, so a lost answer
+ * costs nothing (rule R22). */
+static enum fl_status handle_renew(struct fl_server *server, const struct fl_client *client,
+                                   const struct fl_request *request)
+{
+    uint8_t key[FL_DIGEST_SIZE];
+    struct fl_buf chain;
+    enum fl_status st = FL_OK;
+
+    server->env->sha256(server->env->user, request->public_key, key);
+    if (memcmp(key, client->row.key, sizeof key)) {
+        fl_server_reply_error(server, request->ticket, 403, FL_ERR_AUTH,
+                              "the certificate's key is not one that can be certified",
+                              "enrol again with a key on P-256");
+        return FL_OK;
+    }
+    fl_buf_init(&chain, FL_LIMIT_CHAIN_BYTES);
+    if (server->effects->issue(server->effects->user, request->public_key, client->row.id, &chain))
+        reply_enrol_refused(server, request->ticket, FL_ENROL_NOT_ISSUED);
+    else
+        st = reply_chain(server, request->ticket, client->row.id, fl_buf_view(&chain));
+    fl_buf_done(&chain);
     return st;
 }
 
@@ -147,6 +180,12 @@ enum fl_status fl_client_handle(struct fl_server *server, const struct fl_reques
     st = fl_registry_seen(server->store, client, server->env->wall_ms(server->env->user));
     if (st)
         return st;
-    return request->kind == FL_REQUEST_RUN_LIST ? handle_run_list(server, request)
-                                                : handle_run_request(server, client, request);
+    switch (request->kind) {
+    case FL_REQUEST_RENEW:
+        return handle_renew(server, client, request);
+    case FL_REQUEST_RUN_LIST:
+        return handle_run_list(server, request);
+    default:
+        return handle_run_request(server, client, request);
+    }
 }

@@ -381,6 +381,7 @@ void fl_server_handle(struct fl_server *server, const struct fl_request *request
     case FL_REQUEST_ENROLL:
         server->failed = fl_client_enrol(server, request);
         break;
+    case FL_REQUEST_RENEW:
     case FL_REQUEST_RUN_LIST:
     case FL_REQUEST_RUN_INFO:
     case FL_REQUEST_WORK:

@@ -32,6 +32,7 @@ struct fl_job; /* heavy numeric work; owned by the core, lent to a worker betwee
 enum fl_request_kind {
     /* From clients. Every one but ENROLL is refused with 403 when `key` is not registered or is revoked. */
     FL_REQUEST_ENROLL,   /* body: fl_enroll_request; key and public_key: of the CSR, verified by the port */
+    FL_REQUEST_RENEW,    /* public_key: of the peer; 200 fl_enroll_answer, with a new certificate */
     FL_REQUEST_RUN_LIST, /* 200 fl_run_list */
     FL_REQUEST_RUN_INFO, /* 200 fl_run_info */
     FL_REQUEST_WORK,     /* long-poll: 200 fl_work, 204 nothing yet, 410 fl_run_info when the run has ended */
@@ -58,7 +59,7 @@ struct fl_request {
     uint64_t wait_ms;           /* WORK: how long the client is willing to wait */
     struct fl_bytes body;       /* borrowed during fl_server_handle() */
     uint64_t header_bytes;      /* of the HTTP request, for the statistics of the run */
-    struct fl_bytes public_key; /* ENROLL: SPKI DER of the CSR, borrowed during the call */
+    struct fl_bytes public_key; /* ENROLL: SPKI DER of the CSR, RENEW: of the peer; borrowed */
     struct fl_run_spec spec;    /* RUN_CREATE */
     const float *x_0; /* RUN_CREATE: shape (parameters of spec.model), finite, borrowed; NULL: seeded rule */
     uint64_t token_uses;                  /* TOKEN_CREATE */

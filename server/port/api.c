@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "platform/crypto.h"
 #include "protocol/messages.h"
@@ -80,10 +81,16 @@ static void on_head(void *user, struct fl_http_exchange *exchange, size_t *ret_b
         answer_now(exchange, refuse_route(st, path));
         return;
     }
-    if (!is_open(route.kind) && !fl_http_peer_key(exchange)) {
+    const struct fl_tls_peer *peer = fl_http_peer(exchange);
+    if (!is_open(route.kind) && !peer) {
         answer_now(exchange, fl_answer_error(401, FL_ERR_AUTH, "this route needs a client certificate",
                                              "enrol with `fl-client enroll`, or show the certificate and key "
                                              "of an enrolled client (curl: --cert, --key)"));
+        return;
+    }
+    if (!is_open(route.kind) && route.kind != FL_ROUTE_RENEW && peer->not_after_s < (int64_t)time(NULL)) {
+        answer_now(exchange, fl_answer_error(403, FL_ERR_EXPIRED, "this client's certificate has expired",
+                                             "renew it by POST /v1/renew, as fl-client does by itself"));
         return;
     }
     struct api_call *call = calloc(1, sizeof(*call));
@@ -199,6 +206,8 @@ static enum fl_request_kind request_kind(enum fl_route_kind kind)
     switch (kind) {
     case FL_ROUTE_ENROLL:
         return FL_REQUEST_ENROLL;
+    case FL_ROUTE_RENEW:
+        return FL_REQUEST_RENEW;
     case FL_ROUTE_RUN:
         return FL_REQUEST_RUN_INFO;
     case FL_ROUTE_WORK:
@@ -242,6 +251,7 @@ static void on_request(void *user, struct fl_http_exchange *exchange)
     struct fl_api *api = user;
     struct api_call *call = fl_http_data(exchange);
     struct fl_request *request = &call->call.request;
+    const struct fl_tls_peer *peer = fl_http_peer(exchange);
     struct fl_error err;
 
     if (call->route.kind == FL_ROUTE_HEALTH || call->route.kind == FL_ROUTE_AUTHORITY) {
@@ -256,8 +266,10 @@ static void on_request(void *user, struct fl_http_exchange *exchange)
     request->body = fl_http_body(exchange);
     request->header_bytes = fl_http_header_bytes(exchange);
     memcpy(request->run, call->route.run, sizeof(request->run));
-    if (fl_http_peer_key(exchange))
-        memcpy(request->key, fl_http_peer_key(exchange), FL_DIGEST_SIZE);
+    if (peer) {
+        memcpy(request->key, peer->key, FL_DIGEST_SIZE);
+        request->public_key = (struct fl_bytes){peer->public_key, peer->public_key_size};
+    }
     if (read_query(call)) {
         answer_now(exchange, fl_answer_error(400, FL_ERR_FORMAT, "malformed query parameter",
                                              "have=EPOCH.NUMBER.DIGEST, wait=MILLISECONDS"));
@@ -294,7 +306,7 @@ static void on_done(void *user, struct fl_http_exchange *exchange, uint64_t resp
     struct api_call *call = fl_http_data(exchange);
     if (!call)
         return;
-    if (call->route.run[0] && fl_http_peer_key(exchange))
+    if (call->route.run[0] && fl_http_peer(exchange))
         fl_loop_count_header(api->loop, call->route.run, response_header_bytes);
     fl_buf_done(&call->public_key);
     free(call);

@@ -3,11 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "platform/signals.h"
 #include "server/port/api.h"
+#include "server/port/certificate_watch.h"
 #include "server/port/commands.h"
 #include "server/port/config.h"
 #include "server/port/deployment.h"
@@ -28,8 +30,14 @@ struct serving {
     struct fl_api api;
     struct fl_admin admin;
     struct fl_http *clients, *operators;
+    struct fl_certificate_watch certificates;
     uint16_t port;
 };
+
+static int64_t wall_s(void)
+{
+    return (int64_t)time(NULL);
+}
 
 /* As many descriptors as the system lets us have; too few for the connections asked for is worth a word. */
 static void raise_file_limit(uint64_t connections)
@@ -55,18 +63,13 @@ static enum fl_status copy_root(struct serving *serving, struct fl_error *err)
     return st ? fl_error_nomem(err) : FL_OK;
 }
 
-static struct fl_bytes without_zero(const struct fl_buf *pem)
-{
-    return (struct fl_bytes){pem->data, pem->size - 1};
-}
-
 static enum fl_status start_clients(struct serving *serving, const struct fl_server_config *config,
                                     struct fl_error *err)
 {
     struct fl_authority_files *authority = &serving->deployment.authority;
     struct fl_http_config http = {
-        .chain = without_zero(&authority->server_pem),
-        .key = without_zero(&authority->server_key),
+        .chain = fl_authority_files_chain(authority),
+        .key = fl_authority_files_key(authority),
         .threads = (unsigned)config->threads,
         .connections = (unsigned)config->connections,
         .head_ms = config->head_ms,
@@ -142,6 +145,11 @@ static enum fl_status start(struct serving *serving, const char *dir, const stru
     if (st)
         return st;
     serving->is_open = 1;
+    serving->certificates.files = &serving->deployment.authority;
+    st = fl_certificate_watch_lives(&serving->certificates, config->client_life, config->server_life, err);
+    if (st)
+        return st;
+    (void)fl_certificate_watch_look(&serving->certificates, NULL, wall_s());
     struct fl_loop_config loop =
         fl_deployment_loop(&serving->deployment, (size_t)config->connections + ADMIN_CONNECTIONS);
     if ((st = fl_loop_new(&loop, &serving->loop, err)) || (st = start_operators(serving, config, err)) ||
@@ -187,8 +195,10 @@ int fl_command_serve(const struct fl_command_call *call)
         fprintf(call->out, "fl-server %s ready on %s port %u, state in %s\n", FL_VERSION, config->address,
                 serving.port, dir);
         fflush(call->out);
-        while (!fl_signals_stop_requested())
-            poll(&signals, 1, -1);
+        while (!fl_signals_stop_requested()) {
+            int wait_ms = fl_certificate_watch_look(&serving.certificates, serving.tls, wall_s());
+            poll(&signals, 1, wait_ms);
+        }
         fl_log(FL_LOG_INFO, "server", "stopping");
     }
     stop(&serving, config);

@@ -18,11 +18,12 @@ struct fl_server_config {
     uint64_t threads, connections;
     uint64_t update_bytes, in_flight_bytes;
     uint64_t head_ms, idle_ms;
-    int log_level;                /* enum fl_log_level */
-    char port_file[FL_PATH_SIZE]; /* "": server.port in the state folder */
+    int log_level;                         /* enum fl_log_level */
+    char client_life[16], server_life[16]; /* of certificates: fl_duration_read() */
+    char port_file[FL_PATH_SIZE];          /* "": server.port in the state folder */
 };
 
-#define FL_SERVER_CONFIG_COUNT 11
+#define FL_SERVER_CONFIG_COUNT 13
 extern const struct fl_setting fl_server_config_rows[FL_SERVER_CONFIG_COUNT];
 
 /* The folder that a configuration file means: its setting, taken from the file's folder when relative. */

@@ -30,8 +30,8 @@ struct connection {
     uint64_t deadline_ms;              /* UINT64_MAX: none */
     int fd;
     void *session; /* NULL: no TLS */
-    int has_key;   /* -1: not looked at yet */
-    uint8_t key[FL_DIGEST_SIZE];
+    int has_peer;  /* -1: not looked at yet */
+    struct fl_tls_peer peer;
 };
 
 struct fl_http_exchange {
@@ -93,7 +93,7 @@ static void connection_starts(struct fl_http *http, struct MHD_Connection *mhd, 
     if (!connection)
         return;
     connection->fd = info->connect_fd;
-    connection->has_key = -1;
+    connection->has_peer = -1;
     if (http->config.tls) {
         info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
         connection->session = info->tls_session;
@@ -340,9 +340,9 @@ static void on_completed(void *user, struct MHD_Connection *mhd, void **context,
 
 static void read_peer(struct connection *connection)
 {
-    if (connection->has_key < 0)
-        connection->has_key =
-            connection->session && fl_tls_peer_key(connection->session, connection->key) == FL_OK;
+    if (connection->has_peer < 0)
+        connection->has_peer =
+            connection->session && fl_tls_peer_read(connection->session, &connection->peer) == FL_OK;
 }
 
 /* Bytes the head declares for the body; UINT64_MAX when it does not say (chunked). */
@@ -575,9 +575,9 @@ const char *fl_http_header(const struct fl_http_exchange *exchange, const char *
     return MHD_lookup_connection_value(exchange->mhd, MHD_HEADER_KIND, name);
 }
 
-const uint8_t *fl_http_peer_key(const struct fl_http_exchange *exchange)
+const struct fl_tls_peer *fl_http_peer(const struct fl_http_exchange *exchange)
 {
-    return exchange->owner->has_key > 0 ? exchange->owner->key : NULL;
+    return exchange->owner->has_peer > 0 ? &exchange->owner->peer : NULL;
 }
 
 void fl_http_set_data(struct fl_http_exchange *exchange, void *data)

@@ -75,7 +75,7 @@ uint64_t fl_http_header_bytes(const struct fl_http_exchange *exchange); /* reque
 const char *fl_http_query(const struct fl_http_exchange *exchange, const char *name);
 const char *fl_http_header(const struct fl_http_exchange *exchange, const char *name);
 /* NULL: the peer showed no certificate. */
-const uint8_t *fl_http_peer_key(const struct fl_http_exchange *exchange);
+const struct fl_tls_peer *fl_http_peer(const struct fl_http_exchange *exchange);
 
 /* What the handler keeps with an exchange; NULL at first. */
 void fl_http_set_data(struct fl_http_exchange *exchange, void *data);

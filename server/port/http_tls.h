@@ -1,7 +1,8 @@
 /*
  * TLS of the listener by GnuTLS: TLS 1.2 and 1.3 only; a client certificate is asked for, and one that our
- * authority did not issue (or that has expired) ends the handshake. Whether its key is still registered is
- * the core's business, per request. Sessions are GnuTLS handles as libmicrohttpd gives them.
+ * authority did not issue ends the handshake. One that is only expired passes (rule R22): what it may still
+ * ask for, and whether its key is registered, is decided per request. Sessions are GnuTLS handles as
+ * libmicrohttpd gives them.
  */
 #ifndef FL_SERVER_PORT_HTTP_TLS_H
 #define FL_SERVER_PORT_HTTP_TLS_H
@@ -12,17 +13,32 @@
 
 #define FL_TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
+#define FL_TLS_PUBLIC_KEY_BYTES 128
+
 struct fl_tls;
 
-/* PEM: the server's chain and key, and the authority that issues client certificates. FL_ERR_CRYPTO. */
+/* Any thread may call any of these.
+ * PEM: the server's chain and key, and the authority that issues client certificates. FL_ERR_CRYPTO. */
 FL_MUST_CHECK enum fl_status fl_tls_new(struct fl_bytes chain, struct fl_bytes key, struct fl_bytes trust,
                                         struct fl_tls **ret_tls, struct fl_error *err);
 void fl_tls_free(struct fl_tls *tls);
 
+/* Sessions that begin from now on see this chain and key; those that go on keep what they saw. */
+FL_MUST_CHECK enum fl_status fl_tls_reload(struct fl_tls *tls, struct fl_bytes chain, struct fl_bytes key,
+                                           struct fl_bytes trust, struct fl_error *err);
+
 /* Prepares a new session, before its handshake; tls must outlive it. */
 FL_MUST_CHECK enum fl_status fl_tls_attach(struct fl_tls *tls, void *session);
 
-/* After the handshake: SHA-256 of the peer's public key (SPKI DER). FL_ERR_AUTH: it showed no certificate. */
-FL_MUST_CHECK enum fl_status fl_tls_peer_key(void *session, uint8_t ret_key[FL_DIGEST_SIZE]);
+/* What the peer's certificate says. */
+struct fl_tls_peer {
+    uint8_t key[FL_DIGEST_SIZE];                 /* SHA-256 of its public key (SPKI DER) */
+    int64_t not_after_s;                         /* last second of its life, since 1970 UTC */
+    uint8_t public_key[FL_TLS_PUBLIC_KEY_BYTES]; /* SPKI DER; longer ones than P-256's are left out */
+    size_t public_key_size;
+};
+
+/* After the handshake. FL_ERR_AUTH: the peer showed no certificate. */
+FL_MUST_CHECK enum fl_status fl_tls_peer_read(void *session, struct fl_tls_peer *ret_peer);
 
 #endif

@@ -127,12 +127,12 @@ class Deployment:
         assert answer.status == 200, answer.body
         return identity
 
-    def forged(self, days):
+    def forged(self, days, usage="clientAuth"):
         """A client certificate that our issuing key has signed, but that no enrolment has registered."""
         identity = Identity(self.folder)
         request, extension = identity.key.with_suffix(".req"), identity.key.with_suffix(".ext")
         request.write_bytes(identity.csr)
-        extension.write_text("extendedKeyUsage=clientAuth\n")
+        extension.write_text(f"extendedKeyUsage={usage}\n")
         authority = self.dir / "authority"
         validity = ["-days", days]
         if days < 0 and openssl_version() >= (3, 4):  # newer tools refuse an end before the start, and take both dates instead

@@ -114,8 +114,23 @@ class Enrolment(unittest.TestCase):
         body, status = self.server.curl("/v1/runs", self.server.forged(1)).stdout.rsplit("\n", 1)
         self.assertEqual(status, "403", body)
 
-    def test_expired_certificate_is_refused_in_the_handshake(self):
-        self.assertNotEqual(self.server.curl("/v1/runs", self.server.forged(-1)).returncode, 0)
+    def test_R22_an_expired_certificate_may_only_be_renewed(self):
+        identity = self.server.forged(-1)
+        for method, path in (("GET", "/v1/runs"), ("GET", "/v1/runs/x/work"), ("PUT", "/v1/runs/x/updates/1")):
+            answer = self.server.request(method, path, None, identity)
+            self.assertEqual((answer.status, answer.json()["error"]), (403, "FL_ERR_EXPIRED"), path)
+        # This key was never registered; the registered ones are in renewal.py.
+        answer = self.server.request("POST", "/v1/renew", None, identity)
+        self.assertEqual((answer.status, answer.json()["error"]), (403, "FL_ERR_AUTH"))
+        self.assertEqual(self.server.request("POST", "/v1/renew").status, 401)
+        self.assertEqual(self.server.request("GET", "/v1/health", None, identity).status, 200)
+
+    def test_R22_expired_and_foreign_is_still_foreign(self):
+        # Signed by another authority, and by ours for servers only; both expired.
+        stranger = Deployment()
+        self.addCleanup(stranger.close)
+        for identity in (stranger.forged(-1), self.server.forged(-1, "serverAuth")):
+            self.assertNotEqual(self.server.curl("/v1/renew", identity, "-X", "POST").returncode, 0)
 
     def test_R23_revoked_client_is_refused_at_once_on_its_open_connection(self):
         identity = self.server.enrolled("doomed")

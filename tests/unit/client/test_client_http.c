@@ -42,7 +42,7 @@ static void read_file(const char *name, struct fl_buf *buf)
 static struct fl_validity validity(void)
 {
     struct fl_env env = fl_env_system();
-    return (struct fl_validity){.now_s = env.wall_ms(env.user) / 1000, .days = 10};
+    return (struct fl_validity){.now_s = env.wall_ms(env.user) / 1000, .life_s = 10 * FL_AUTHORITY_DAY_S};
 }
 
 /* A key and a chain in DIR/NAME.key and DIR/NAME.pem. */

@@ -11,11 +11,12 @@
 
 #include "fail_alloc.h"
 #include "platform/authority.h"
+#include "platform/cert.h"
 #include "platform/crypto.h"
 #include "platform/file.h"
 
 #define CAP ((size_t)1 << 16)
-#define DAY 86400
+#define DAY ((int64_t)86400)
 
 /* openssl req -new -subj /CN=evil/O=other -addext basicConstraints=CA:TRUE -addext keyUsage=keyCertSign
  *     -addext subjectAltName=DNS:server.example -addext extendedKeyUsage=serverAuth,clientAuth */
@@ -37,7 +38,7 @@ struct world {
 
 static void world_init(struct world *world)
 {
-    struct fl_validity decade = {time(NULL), 3650};
+    struct fl_validity decade = {time(NULL), 3650 * DAY};
 
     world->now = decade.now_s;
     fl_buf_init(&world->root_key, CAP);
@@ -51,7 +52,7 @@ static void world_init(struct world *world)
     assert_ok(
         fl_authority_new(fl_buf_view(&world->root_cert), fl_buf_view(&world->root_key), &world->root, NULL));
     assert_ok(fl_authority_create_issuer(world->root, fl_buf_view(&world->issuer_key), "Residue issuer",
-                                         (struct fl_validity){decade.now_s, 1000}, &world->issuer_cert,
+                                         (struct fl_validity){decade.now_s, 1000 * DAY}, &world->issuer_cert,
                                          NULL));
     assert_ok(fl_authority_new(fl_buf_view(&world->issuer_cert), fl_buf_view(&world->issuer_key),
                                &world->issuer, NULL));
@@ -74,7 +75,7 @@ static void issue(struct world *world, enum fl_leaf_profile profile, const struc
     static const char *const names[] = {"localhost", "*.fl.example", "127.0.0.1", "2001:db8::1"};
     struct fl_leaf leaf = {profile,
                            profile == FL_LEAF_SERVER ? "fl-server" : "client-1",
-                           {world->now, 90},
+                           {world->now, 90 * DAY},
                            names,
                            profile == FL_LEAF_SERVER ? 4 : 0};
     struct fl_buf key, own;
@@ -205,22 +206,73 @@ static void test_R22_certificates_begin_a_day_ago_and_never_outlive_their_author
     fl_buf_init(&spki, CAP);
     assert_ok(fl_key_generate(&key, NULL));
     assert_ok(fl_key_public(fl_buf_view(&key), &spki, NULL));
-    struct fl_leaf leaf = {FL_LEAF_CLIENT, "c", {world.now, 90}, NULL, 0};
+    struct fl_leaf leaf = {FL_LEAF_CLIENT, "c", {world.now, 90 * DAY}, NULL, 0};
     assert_ok(fl_authority_issue(world.issuer, fl_buf_view(&spki), &leaf, &pem, &err));
     assert_ok(fl_cert_read(fl_buf_view(&pem), &info, NULL));
     assert_true(info.not_before_s == world.now - DAY);
     assert_true(info.not_after_s == world.now + 90 * DAY);
     fl_buf_clear(&pem);
-    leaf.validity.days = 2000; /* the issuing authority has 1000 */
+    leaf.validity.life_s = 2000 * DAY; /* the issuing authority has 1000 */
     assert_ok(fl_authority_issue(world.issuer, fl_buf_view(&spki), &leaf, &pem, &err));
     assert_ok(fl_cert_read(fl_buf_view(&pem), &info, NULL));
-    assert_true(info.not_after_s == world.now + (int64_t)1000 * DAY);
-    leaf.validity.now_s = world.now + (int64_t)1000 * DAY;
+    assert_true(info.not_after_s == world.now + 1000 * DAY);
+    leaf.validity.now_s = world.now + 1000 * DAY;
     assert_status(fl_authority_issue(world.issuer, fl_buf_view(&spki), &leaf, &pem, &err), FL_ERR_STATE);
     fl_buf_done(&pem);
     fl_buf_done(&key);
     fl_buf_done(&spki);
     world_done(&world);
+}
+
+static void test_R22_names_chain_and_time_of_renewal_are_read_back(void **state)
+{
+    static const char *const expected[] = {"localhost", "*.fl.example", "127.0.0.1", "2001:db8::1"};
+    struct world world, other;
+    struct fl_buf server, client;
+    struct fl_cert_names names;
+    struct fl_cert_info info;
+    struct fl_error err;
+    (void)state;
+
+    world_init(&world);
+    world_init(&other);
+    fl_buf_init(&server, CAP);
+    fl_buf_init(&client, CAP);
+    issue(&world, FL_LEAF_SERVER, NULL, &server);
+    issue(&world, FL_LEAF_CLIENT, NULL, &client);
+    assert_ok(fl_cert_names_read(fl_buf_view(&server), &names, NULL));
+    assert_int_equal(names.count, 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_string_equal(names.items[i], expected[i]);
+    assert_ok(fl_cert_names_read(fl_buf_view(&client), &names, NULL));
+    assert_int_equal(names.count, 0);
+    assert_ok(fl_cert_chain_check(fl_buf_view(&client), fl_buf_view(&world.root_cert), NULL));
+    assert_status(fl_cert_chain_check(fl_buf_view(&client), fl_buf_view(&other.root_cert), &err),
+                  FL_ERR_AUTH);
+    assert_status(
+        fl_cert_chain_check((struct fl_bytes){client.data, 100}, fl_buf_view(&world.root_cert), &err),
+        FL_ERR_FORMAT);
+    assert_ok(fl_cert_read(fl_buf_view(&server), &info, NULL));
+    assert_true(fl_cert_due_s(&info, 1.0 / 3) == world.now + 60 * DAY);
+    assert_true(fl_cert_due_s(&info, 0) == info.not_after_s);
+    info.not_before_s = info.not_after_s - 5; /* shorter than the day that is put before it */
+    assert_true(fl_cert_due_s(&info, 1) == info.not_after_s);
+    for (size_t k = 0;; k++) {
+        long before = fl_live_allocations();
+        fl_fail_alloc_after(k);
+        enum fl_status st = fl_cert_names_read(fl_buf_view(&server), &names, NULL);
+        if (!st)
+            st = fl_cert_chain_check(fl_buf_view(&client), fl_buf_view(&world.root_cert), NULL);
+        fl_fail_alloc_never();
+        assert_int_equal(fl_live_allocations(), before);
+        if (st == FL_OK)
+            break;
+        assert_true(st == FL_ERR_NOMEM || st == FL_ERR_FORMAT || st == FL_ERR_AUTH || st == FL_ERR_CRYPTO);
+    }
+    fl_buf_done(&server);
+    fl_buf_done(&client);
+    world_done(&world);
+    world_done(&other);
 }
 
 static void test_authorities_are_marked_and_bounded(void **state)
@@ -257,9 +309,9 @@ static void test_path_length_stops_an_authority_below_the_issuing_one(void **sta
     assert_ok(fl_key_generate(&key, NULL));
     assert_ok(fl_key_public(fl_buf_view(&key), &spki, NULL));
     assert_ok(fl_authority_create_issuer(world.issuer, fl_buf_view(&key), "too deep",
-                                         (struct fl_validity){world.now, 10}, &cert, NULL));
+                                         (struct fl_validity){world.now, 10 * DAY}, &cert, NULL));
     assert_ok(fl_authority_new(fl_buf_view(&cert), fl_buf_view(&key), &below, NULL));
-    struct fl_leaf leaf = {FL_LEAF_CLIENT, "c", {world.now, 5}, NULL, 0};
+    struct fl_leaf leaf = {FL_LEAF_CLIENT, "c", {world.now, 5 * DAY}, NULL, 0};
     assert_ok(fl_authority_issue(below, fl_buf_view(&spki), &leaf, &chain, NULL));
     assert_ok(fl_buf_append(&chain, world.issuer_cert.data, world.issuer_cert.size));
     assert_int_not_equal(verify(&chain, &world.root_cert, NULL), 0);
@@ -280,16 +332,17 @@ static void test_wrong_leaves_are_refused_and_leave_no_output(void **state)
         struct fl_leaf leaf;
         const char *message;
     } cases[] = {
-        {{FL_LEAF_CLIENT, "c", {0, 1}, good, 1}, "a client's certificate has no DNS names or addresses"},
-        {{FL_LEAF_SERVER, "s", {0, 1}, NULL, 0}, "a server's certificate needs a DNS name or address"},
-        {{FL_LEAF_SERVER, "s", {0, 1}, bad, 2}, "\"no spaces\" is neither a DNS name nor an IP address"},
-        {{FL_LEAF_SERVER, "s", {0, 1}, empty, 1}, "\"\" is neither a DNS name nor an IP address"},
-        {{FL_LEAF_SERVER, "s", {0, 1}, star, 1}, "\"a.*.b\" is neither a DNS name nor an IP address"},
-        {{FL_LEAF_SERVER, "s", {0, 1}, many, FL_AUTHORITY_NAMES_MAX + 1}, "17 names are more than 16"},
-        {{FL_LEAF_CLIENT, "a/b", {0, 1}, NULL, 0},
+        {{FL_LEAF_CLIENT, "c", {0, DAY}, good, 1}, "a client's certificate has no DNS names or addresses"},
+        {{FL_LEAF_SERVER, "s", {0, DAY}, NULL, 0}, "a server's certificate needs a DNS name or address"},
+        {{FL_LEAF_SERVER, "s", {0, DAY}, bad, 2}, "\"no spaces\" is neither a DNS name nor an IP address"},
+        {{FL_LEAF_SERVER, "s", {0, DAY}, empty, 1}, "\"\" is neither a DNS name nor an IP address"},
+        {{FL_LEAF_SERVER, "s", {0, DAY}, star, 1}, "\"a.*.b\" is neither a DNS name nor an IP address"},
+        {{FL_LEAF_SERVER, "s", {0, DAY}, many, FL_AUTHORITY_NAMES_MAX + 1}, "17 names are more than 16"},
+        {{FL_LEAF_CLIENT, "a/b", {0, DAY}, NULL, 0},
          "common name must be 1 to 64 of A-Z a-z 0-9 . _ - and inner spaces"},
-        {{FL_LEAF_CLIENT, "c", {0, 0}, NULL, 0}, "certificate lifetime: 0 days is outside 1..36500"},
-        {{FL_LEAF_CLIENT, "c", {0, 36501}, NULL, 0}, "certificate lifetime: 36501 days is outside 1..36500"},
+        {{FL_LEAF_CLIENT, "c", {0, 0}, NULL, 0}, "certificate lifetime: 0 s is outside 1..3153600000"},
+        {{FL_LEAF_CLIENT, "c", {0, 36500 * DAY + 1}, NULL, 0},
+         "certificate lifetime: 3153600001 s is outside 1..3153600000"},
     };
     struct world world;
     struct fl_buf out;
@@ -311,7 +364,7 @@ static void test_wrong_leaves_are_refused_and_leave_no_output(void **state)
                       FL_ERR_RANGE);
         assert_string_equal(err.text, cases[i].message);
     }
-    struct fl_leaf leaf = {FL_LEAF_CLIENT, "c", {world.now, 1}, NULL, 0};
+    struct fl_leaf leaf = {FL_LEAF_CLIENT, "c", {world.now, DAY}, NULL, 0};
     assert_status(fl_authority_issue(world.issuer, (struct fl_bytes){spki, 2}, &leaf, &out, &err),
                   FL_ERR_FORMAT);
     for (size_t n = 0; n < good_spki.size; n++)
@@ -347,7 +400,7 @@ static void test_sixteen_long_names_fit(void **state)
     fl_buf_init(&out, CAP);
     fl_buf_init(&spki, CAP);
     assert_ok(fl_key_public(fl_buf_view(&world.root_key), &spki, NULL));
-    struct fl_leaf leaf = {FL_LEAF_SERVER, "s", {world.now, 1}, names, FL_AUTHORITY_NAMES_MAX};
+    struct fl_leaf leaf = {FL_LEAF_SERVER, "s", {world.now, DAY}, names, FL_AUTHORITY_NAMES_MAX};
     assert_ok(fl_authority_issue(world.issuer, fl_buf_view(&spki), &leaf, &out, NULL));
     assert_int_equal(verify(&out, &world.root_cert, long_name), 0);
     fl_buf_done(&out);
@@ -396,7 +449,7 @@ struct issuing {
 static void *issue_several(void *user)
 {
     struct issuing *issuing = user;
-    struct fl_leaf leaf = {FL_LEAF_CLIENT, "c", {issuing->world->now, 1}, NULL, 0};
+    struct fl_leaf leaf = {FL_LEAF_CLIENT, "c", {issuing->world->now, DAY}, NULL, 0};
 
     for (int i = 0; i < 4 && !issuing->st; i++) {
         fl_buf_clear(&issuing->pem);
@@ -440,7 +493,7 @@ static void test_authority_survives_any_failed_allocation(void **state)
     world_init(&world);
     fl_buf_init(&spki, CAP);
     assert_ok(fl_key_public(fl_buf_view(&world.root_key), &spki, NULL));
-    struct fl_leaf leaf = {FL_LEAF_CLIENT, "c", {world.now, 1}, NULL, 0};
+    struct fl_leaf leaf = {FL_LEAF_CLIENT, "c", {world.now, DAY}, NULL, 0};
     for (size_t k = 0;; k++) {
         long before = fl_live_allocations();
         struct fl_authority *authority = NULL;
@@ -520,6 +573,7 @@ int main(void)
         cmocka_unit_test(test_R21_a_certificate_is_for_a_client_or_a_server_never_both),
         cmocka_unit_test(test_R21_only_the_public_key_is_taken_from_a_request),
         cmocka_unit_test(test_R22_certificates_begin_a_day_ago_and_never_outlive_their_authority),
+        cmocka_unit_test(test_R22_names_chain_and_time_of_renewal_are_read_back),
         cmocka_unit_test(test_authorities_are_marked_and_bounded),
         cmocka_unit_test(test_path_length_stops_an_authority_below_the_issuing_one),
         cmocka_unit_test(test_wrong_leaves_are_refused_and_leave_no_output),

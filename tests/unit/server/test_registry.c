@@ -161,11 +161,60 @@ static void test_unregistered_and_revoked_keys_are_refused(void **state)
     stop(bench);
 }
 
+static const struct bench_answer *renew(struct bench *bench, int client, struct fl_bytes public_key)
+{
+    struct fl_request *request;
+    uint64_t ticket = bench_request(bench, FL_REQUEST_RENEW, "", client, &request);
+
+    request->public_key = public_key;
+    (void)!bench_turn(bench, 1);
+    return bench_answer(bench, ticket);
+}
+
+static void test_R22_renewal_keeps_id_and_key_and_is_refused_to_strangers_and_the_revoked(void **state)
+{
+    (void)state;
+    static const char spki[] = "public key of client 0", other[] = "another key";
+    struct bench *bench = start();
+    char token[FL_LIMIT_TOKEN_BYTES + 1], id[FL_LIMIT_NAME_BYTES + 1];
+    struct fl_enroll_answer answer;
+    struct fl_request *request;
+
+    fl_sha256(fl_bytes_from_text(spki), bench->clients[0].key);
+    assert_int_equal(renew(bench, 0, fl_bytes_from_text(spki))->http_status, 403); /* not registered */
+    new_token(bench, 1, 60000, token);
+    assert_ok(fl_enroll_answer_decode(fl_shared_view(enrol(bench, token, 0)->body), &answer));
+    strcpy(id, answer.client);
+    for (int i = 0; i < 3; i++) { /* a lost answer: ask again, a restart of the server included */
+        const struct bench_answer *renewed = renew(bench, 0, fl_bytes_from_text(spki));
+        assert_int_equal(renewed->http_status, 200);
+        assert_ok(fl_enroll_answer_decode(fl_shared_view(renewed->body), &answer));
+        assert_string_equal(answer.client, id);
+        assert_int_equal(bench->issued, 2 + i);
+        bench_restart(bench);
+    }
+    assert_int_equal(bench_ask(bench, FL_REQUEST_CLIENT_LIST, "", -1)->client_count, 1);
+    assert_int_equal(renew(bench, 0, fl_bytes_from_text(other))->http_status, 403);
+    assert_int_equal(renew(bench, 1, fl_bytes_from_text(spki))->http_status, 403);
+    bench->issue_fails = 1;
+    assert_int_equal(renew(bench, 0, fl_bytes_from_text(spki))->http_status, 500);
+    bench->issue_fails = 0;
+    uint64_t ticket = bench_request(bench, FL_REQUEST_CLIENT_REVOKE, "", -1, &request);
+    strcpy(request->client, id);
+    assert_ok(bench_turn(bench, 1));
+    assert_int_equal(bench_answer(bench, ticket)->http_status, 200);
+    assert_int_equal(renew(bench, 0, fl_bytes_from_text(spki))->http_status, 403);
+    assert_non_null(strstr(renew(bench, 0, fl_bytes_from_text(spki))->text, "revoked"));
+    assert_int_equal(bench->issued, 4);
+    stop(bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_R20_the_same_token_and_key_get_the_same_certificate_again),
         cmocka_unit_test(test_R20_uses_life_and_secret_of_a_token),
+        cmocka_unit_test(test_R22_renewal_keeps_id_and_key_and_is_refused_to_strangers_and_the_revoked),
         cmocka_unit_test(test_R20_a_failed_enrolment_burns_nothing),
         cmocka_unit_test(test_unregistered_and_revoked_keys_are_refused),
     };
