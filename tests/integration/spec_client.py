@@ -204,6 +204,17 @@ def enroll(folder, url, token, fingerprint, name=""):
     return answer["client"]
 
 
+def renew(folder, url):
+    """Gets a new certificate for the key in folder (R22). Returns the client id; open new connections afterwards."""
+    root, key, chain = (os.path.join(folder, n) for n in ("root.pem", "key.pem", "chain.pem"))
+    with Wire(url, verified(root, chain, key)) as wire:
+        status, _, content = wire.ask("POST", "/v1/renew")
+    expect(status, (200,), "renewal", content)
+    answer = unpack(content)
+    write_durably(chain, answer["chain"])
+    return answer["client"]
+
+
 def write_durably(path, data):
     with open(path + ".new", "wb") as file:
         os.fchmod(file.fileno(), 0o600)

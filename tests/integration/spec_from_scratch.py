@@ -3,6 +3,7 @@ import concurrent.futures
 import fractions
 import hashlib
 import os
+import pathlib
 import random
 import shutil
 import subprocess
@@ -191,6 +192,14 @@ class FromTheSpec(unittest.TestCase):
         self.assertEqual(first, spec_client.enroll(folder, self.url, token, self.fingerprint), "the same key, the same token")
         with self.assertRaisesRegex(spec_client.Refused, "403"):
             spec_client.enroll(folder + "2", self.url, token, self.fingerprint)
+
+    def test_R22_renewal_keeps_the_identity(self):
+        folder = str(self.server.folder / "x")
+        client = spec_client.enroll(folder, self.url, self.server.init["token"], self.fingerprint)
+        before = pathlib.Path(folder, "chain.pem").read_bytes()
+        self.assertEqual(spec_client.renew(folder, self.url), client)
+        self.assertNotEqual(pathlib.Path(folder, "chain.pem").read_bytes(), before)
+        self.assertEqual(spec_client.renew(folder, self.url), client, "with the new one")
 
     def both_work(self, *clients):
         """Both have work of the same round and have stored their updates."""
