@@ -8,17 +8,20 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "client/port/clock.h"
 #include "platform/error.h"
 
 struct fl_http;
 
 struct fl_http_options {
-    const char *url;       /* "https://host:port", no path; borrowed until fl_http_new returns */
-    struct fl_bytes root;  /* PEM of the only authority to trust (rule R20) */
-    int unverified;        /* 1: whoever answers will do; root is not used */
-    const char *cert_path; /* client certificate chain, PEM; NULL: none */
-    const char *key_path;  /* its key */
-    int stop_fd;           /* readable when a request has to be given up; -1: never */
+    const char *url;        /* "https://host:port", no path; borrowed until fl_http_new returns */
+    struct fl_bytes root;   /* PEM of the only authority to trust (rule R20) */
+    int unverified;         /* 1: whoever answers will do; root is not used */
+    const char *cert_path;  /* client certificate chain, PEM; NULL: none */
+    const char *key_path;   /* its key */
+    int stop_fd;            /* readable when a request has to be given up; -1: never */
+    struct fl_clock *clock; /* judges certificates, learns from answers (rule R22); borrowed for the object's
+                               life; NULL: the system's clock does */
 };
 
 struct fl_http_request {
@@ -43,7 +46,8 @@ void fl_http_free(struct fl_http *http);
 /*
  * ret_body is cleared first and holds the body of the answer, whatever its status. FL_ERR_NETWORK,
  * FL_ERR_TIMEOUT, FL_ERR_STOPPED, FL_ERR_LIMIT (body larger than answer_limit), FL_ERR_CRYPTO (the server's
- * certificate is not what the root says), FL_ERR_AUTH (own certificate or key cannot be used), FL_ERR_NOMEM.
+ * certificate is not what the root says, or has expired), FL_ERR_AUTH (own certificate or key cannot be used,
+ * or the server refuses it in the handshake), FL_ERR_NOMEM.
  */
 FL_MUST_CHECK enum fl_status fl_http_request(struct fl_http *http, const struct fl_http_request *request,
                                              struct fl_buf *ret_body, struct fl_http_answer *ret_answer,

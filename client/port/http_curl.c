@@ -4,8 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include <curl/curl.h>
+
+#include "client/port/tls_hook.h"
 
 #define CONNECT_TIMEOUT_MS 10000L
 #define IDLE_TIMEOUT_S     60L
@@ -20,6 +23,9 @@ struct fl_http {
     struct curl_slist *headers;
     char url[URL_BYTES];
     int stop_fd;
+    struct fl_clock *clock; /* may be NULL */
+    struct fl_tls_hook hook;
+    int verified; /* 1: who answers is the server that the root vouches for */
     char error[CURL_ERROR_SIZE];
 };
 
@@ -72,11 +78,27 @@ static int seek_body(void *user, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
+/* The server's time, but nothing past the end of its own certificate: a clock gone wrong there must not lock
+ * this client out for good. */
+static void read_date(struct fl_http *http, const char *data, size_t size)
+{
+    char text[64];
+    if (!http->clock || !http->verified || size >= sizeof text)
+        return;
+    memcpy(text, data, size);
+    text[size] = 0;
+    int64_t date_s = (int64_t)curl_getdate(text, NULL);
+    if (date_s > 0 && date_s < http->hook.peer_ends_s)
+        fl_clock_saw(http->clock, date_s);
+}
+
 static size_t read_header(char *data, size_t size, size_t count, void *user)
 {
-    static const char name[] = "etag:";
+    static const char name[] = "etag:", date[] = "date:";
     struct transfer *t = user;
     size *= count;
+    if (size > sizeof date && strncasecmp(data, date, sizeof date - 1) == 0)
+        read_date(t->http, data + sizeof date - 1, size - (sizeof date - 1));
     if (size > sizeof name && strncasecmp(data, name, sizeof name - 1) == 0) {
         const char *from = memchr(data, '"', size);
         size_t left = from ? size - (size_t)(from - data) : 0;
@@ -87,6 +109,21 @@ static size_t read_header(char *data, size_t size, size_t count, void *user)
         }
     }
     return size;
+}
+
+/* Before each handshake. */
+static CURLcode on_tls(CURL *easy, void *ssl_ctx, void *user)
+{
+    struct fl_http *http = user;
+    (void)easy;
+    http->hook.now_s = http->clock ? fl_clock_now_s(http->clock) : (int64_t)time(NULL);
+    return fl_tls_hook_attach(ssl_ctx, &http->hook) ? CURLE_OUT_OF_MEMORY : CURLE_OK;
+}
+
+static int speaks_openssl(void)
+{
+    const char *name = curl_version_info(CURLVERSION_NOW)->ssl_version;
+    return name && strncmp(name, "OpenSSL/", strlen("OpenSSL/")) == 0;
 }
 
 enum fl_status fl_http_new(const struct fl_http_options *options, struct fl_http **ret_http,
@@ -100,11 +137,18 @@ enum fl_status fl_http_new(const struct fl_http_options *options, struct fl_http
         return fl_error_set(err, FL_ERR_CONFIG, "server URL %s: expected https://HOST:PORT", options->url);
     if (!options->unverified && !options->root.size)
         return fl_error_set(err, FL_ERR_CONFIG, "no certificate of an authority to trust");
+    if (!speaks_openssl())
+        return fl_error_set(err, FL_ERR_CONFIG,
+                            "this libcurl does its TLS by %s: install the one with OpenSSL "
+                            "(Debian: libcurl4)",
+                            curl_version_info(CURLVERSION_NOW)->ssl_version);
     struct fl_http *http = calloc(1, sizeof *http);
     if (!http)
         return fl_error_nomem(err);
     memcpy(http->url, options->url, size);
     http->stop_fd = options->stop_fd;
+    http->clock = options->clock;
+    http->verified = !options->unverified;
     http->multi = curl_multi_init();
     http->easy = curl_easy_init();
     http->headers = curl_slist_append(NULL, "Accept: application/msgpack");
@@ -141,6 +185,8 @@ enum fl_status fl_http_new(const struct fl_http_options *options, struct fl_http
                                  .flags = CURL_BLOB_COPY};
         SET(CURLOPT_CAINFO_BLOB, &blob);
         SET(CURLOPT_CAPATH, NULL);
+        SET(CURLOPT_SSL_CTX_DATA, http);
+        SET(CURLOPT_SSL_CTX_FUNCTION, on_tls);
     }
     if (options->cert_path) {
         SET(CURLOPT_SSLCERT, options->cert_path);
@@ -168,6 +214,8 @@ void fl_http_free(struct fl_http *http)
 
 static enum fl_status status_of(const struct transfer *t, CURLcode rc)
 {
+    if (rc && t->http->hook.is_refused)
+        return FL_ERR_AUTH;
     switch (rc) {
     case CURLE_OK:
         return FL_OK;
@@ -282,6 +330,25 @@ static enum fl_status attempt(struct transfer *t, const struct fl_http_request *
     return st;
 }
 
+static enum fl_status explain(const struct fl_http *http, enum fl_status st, const char *method,
+                              const char *url, struct fl_error *err)
+{
+    char now[FL_CLOCK_TEXT_SIZE];
+    const char *why = http->error[0] ? http->error : fl_status_text(st);
+
+    if (st == FL_ERR_AUTH && http->hook.is_refused)
+        return fl_error_set(err, st, "%s %s: the server refuses this client's certificate: %s", method, url,
+                            why);
+    if (st != FL_ERR_CRYPTO || !http->hook.peer_has_expired)
+        return fl_error_set(err, st, "%s %s: %s", method, url, why);
+    fl_clock_to_text(http->hook.now_s, now);
+    return fl_error_set(err, st,
+                        "%s %s: the server's certificate has expired, if it is %s (by %s). If it is not, set "
+                        "the clock: timedatectl set-ntp true. If it is, the operator has to renew that "
+                        "certificate: fl-server doctor",
+                        method, url, now, http->clock ? fl_clock_source(http->clock) : "the system's clock");
+}
+
 enum fl_status fl_http_request(struct fl_http *http, const struct fl_http_request *request,
                                struct fl_buf *ret_body, struct fl_http_answer *ret_answer,
                                struct fl_error *err)
@@ -307,8 +374,7 @@ enum fl_status fl_http_request(struct fl_http *http, const struct fl_http_reques
             break;
     }
     if (st)
-        return fl_error_set(err, st, "%s %s: %s", request->method, url,
-                            http->error[0] ? http->error : fl_status_text(st));
+        return explain(http, st, request->method, url, err);
     curl_off_t retry_after_s = 0;
     curl_easy_getinfo(http->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
     if (code != 200 && code != 206 && !t.started)

@@ -30,7 +30,7 @@ enum fl_status fl_identity_paths(const char *state_dir, struct fl_identity *ret_
 }
 
 enum fl_status fl_identity_connect(const char *state_dir, const char *url, int stop_fd,
-                                   struct fl_http **ret_http, struct fl_error *err)
+                                   struct fl_clock *clock, struct fl_http **ret_http, struct fl_error *err)
 {
     struct fl_identity identity;
     struct fl_buf root;
@@ -52,7 +52,8 @@ enum fl_status fl_identity_connect(const char *state_dir, const char *url, int s
                                                    .root = fl_buf_view(&root),
                                                    .cert_path = identity.cert_path,
                                                    .key_path = identity.key_path,
-                                                   .stop_fd = stop_fd},
+                                                   .stop_fd = stop_fd,
+                                                   .clock = clock},
                          ret_http, err);
     fl_buf_done(&root);
     return st;
@@ -176,17 +177,19 @@ static enum fl_status encode_request(const struct fl_enroll_options *options, st
 
 /* POST /v1/enroll on a connection that root has verified. */
 static enum fl_status send_request(const struct fl_enroll_options *options, const struct fl_env *env,
-                                   struct fl_bytes root, struct fl_bytes body, struct fl_buf *answer_body,
-                                   struct fl_enroll_answer *ret_message, struct fl_error *err)
+                                   struct fl_clock *clock, struct fl_bytes root, struct fl_bytes body,
+                                   struct fl_buf *answer_body, struct fl_enroll_answer *ret_message,
+                                   struct fl_error *err)
 {
     struct fl_http *http = NULL;
     struct fl_http_answer answer;
     char path[FL_ROUTE_TEXT_BYTES];
     struct fl_route route = {.kind = FL_ROUTE_ENROLL};
     fl_route_to_text(&route, path);
-    enum fl_status st =
-        fl_http_new(&(struct fl_http_options){.url = options->url, .root = root, .stop_fd = options->stop_fd},
-                    &http, err);
+    enum fl_status st = fl_http_new(
+        &(struct fl_http_options){
+            .url = options->url, .root = root, .stop_fd = options->stop_fd, .clock = clock},
+        &http, err);
     if (!st)
         st = request(http,
                      &(struct fl_http_request){.method = "POST",
@@ -213,6 +216,7 @@ enum fl_status fl_identity_enroll(const struct fl_enroll_options *options, const
     struct fl_lock lock = {.fd = -1};
     struct fl_buf root, key, body, answer_body;
     struct fl_enroll_answer answer;
+    struct fl_clock clock;
     uint64_t size;
     fl_buf_init(&root, PEM_MAX_BYTES);
     fl_buf_init(&key, PEM_MAX_BYTES);
@@ -228,13 +232,16 @@ enum fl_status fl_identity_enroll(const struct fl_enroll_options *options, const
         st = fl_error_set(err, FL_ERR_EXISTS, "%s is enrolled already (%s is there)", options->state_dir,
                           identity.cert_path);
     if (!st)
+        st = fl_clock_open(&clock, options->state_dir, env, err);
+    if (!st)
         st = fetch_root(options, env, &root, err);
     if (!st)
         st = provide_key(&identity, &key, err);
     if (!st)
         st = encode_request(options, fl_buf_view(&key), &body, err);
     if (!st)
-        st = send_request(options, env, fl_buf_view(&root), fl_buf_view(&body), &answer_body, &answer, err);
+        st = send_request(options, env, &clock, fl_buf_view(&root), fl_buf_view(&body), &answer_body, &answer,
+                          err);
     if (!st)
         st = fl_file_write_atomic(identity.root_path, fl_buf_view(&root), 0644, err);
     if (!st)

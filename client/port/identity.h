@@ -20,9 +20,11 @@ struct fl_identity {
 FL_MUST_CHECK enum fl_status fl_identity_paths(const char *state_dir, struct fl_identity *ret_identity,
                                                struct fl_error *err);
 
-/* A connection as this identity. FL_ERR_AUTH when the folder is not enrolled; failures of fl_http_new. */
+/* A connection as this identity; clock (of this folder, may be NULL) is borrowed for its life. FL_ERR_AUTH
+ * when the folder is not enrolled; failures of fl_http_new. */
 FL_MUST_CHECK enum fl_status fl_identity_connect(const char *state_dir, const char *url, int stop_fd,
-                                                 struct fl_http **ret_http, struct fl_error *err);
+                                                 struct fl_clock *clock, struct fl_http **ret_http,
+                                                 struct fl_error *err);
 
 struct fl_enroll_options {
     const char *url;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "client/port/identity.h"
+#include "client/port/renewal.h"
 #include "client/port/state_files.h"
 #include "client/port/stop_watch.h"
 #include "client/trainer/builtin.h"
@@ -19,7 +20,9 @@
 struct runner {
     const struct fl_client_config *config;
     const struct fl_env *env;
+    struct fl_clock clock;
     struct fl_http *http;
+    struct fl_renewal renewal;
     struct fl_state_files files;
     struct fl_client *client;
     struct fl_data data;
@@ -67,6 +70,10 @@ static void do_request(struct runner *r, const struct fl_client_effect *effect, 
     if (event->status) {
         if (event->status != FL_ERR_STOPPED)
             fl_log(FL_LOG_WARN, "client.http", "%s", r->error.text);
+        return;
+    }
+    if (fl_renewal_notice(&r->renewal, answer.status, fl_buf_view(&r->answer))) {
+        event->status = FL_ERR_EXPIRED; /* asked again once the certificate is renewed */
         return;
     }
     event->http_status = answer.status;
@@ -125,12 +132,16 @@ static enum fl_status loop(struct runner *r, struct fl_error *err)
 {
     struct fl_client_event event = {.kind = FL_CLIENT_STARTED};
     struct fl_client_effect effect;
+    enum fl_status st;
     for (;;) {
         if (fl_signals_stop_requested())
             event = (struct fl_client_event){.kind = FL_CLIENT_STOP_REQUESTED};
         fl_client_next(r->client, &event, &effect);
         switch (effect.kind) {
         case FL_CLIENT_REQUEST:
+            st = fl_renewal_keep(&r->renewal, &r->http, err);
+            if (st)
+                return st;
             do_request(r, &effect, &event);
             break;
         case FL_CLIENT_TRAIN:
@@ -183,7 +194,11 @@ enum fl_status fl_runner_run(struct fl_client_config *config, const struct fl_en
     if (st)
         return st;
     fl_buf_init(&r.answer, 0);
-    st = fl_identity_connect(config->state, config->server_url, fl_signals_fd(), &r.http, err);
+    st = fl_clock_open(&r.clock, config->state, env, err);
+    if (!st)
+        st = fl_identity_connect(config->state, config->server_url, fl_signals_fd(), &r.clock, &r.http, err);
+    if (!st)
+        st = fl_renewal_init(&r.renewal, config->state, config->server_url, fl_signals_fd(), &r.clock, err);
     if (!st)
         st = fl_lock_take(config->state, &lock, err);
     if (!st)

@@ -49,6 +49,7 @@ class Deployment:
         self.folder = pathlib.Path(self.temporary.name)
         self.dir = self.folder / "s"
         self.process = None
+        self.environment = {}  # of the server, besides our own
         self.init = json.loads(run(PROGRAM, "init", self.dir, "--host", "127.0.0.1", "--port", 0, "--token-uses", token_uses,
                                    "--json").stdout)
         self.root = self.dir / "authority" / "root.pem"
@@ -58,7 +59,8 @@ class Deployment:
         port_file = self.folder / "port"
         port_file.unlink(missing_ok=True)
         self.process = subprocess.Popen([PROGRAM, "serve", "--config", str(self.dir / "server.yaml"), "--port-file", str(port_file),
-                                         *options], stdout=subprocess.PIPE, stderr=self.log)
+                                         *options], stdout=subprocess.PIPE, stderr=self.log,
+                                        env=dict(os.environ, **self.environment))
         ready = self.process.stdout.readline().decode()
         assert "ready" in ready, f"{ready}{(self.folder / 'log').read_text()}"
         self.port = int(port_file.read_text())

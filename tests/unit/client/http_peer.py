@@ -11,9 +11,10 @@ in DIR/enroll.log, one line each. The path says how it answers:
   /changed       breaks off after 5000 bytes; asked for the rest, has a newer thing from the start
   /gone          breaks off after 5000 bytes; asked for the rest, 416; asked afresh, all of it
   /hang          never answers
+  /date/N        200, and the Date is N seconds since 1970
   /v1/authority  DIR/root.pem;  /v1/enroll: first breaks off, then answers DIR/enroll.answer
 """
-import http.server, pathlib, socket, ssl, sys, time
+import email.utils, http.server, pathlib, socket, ssl, sys, time
 
 DIR = pathlib.Path(sys.argv[1])
 BODY = bytes(i * 7 % 251 for i in range(20000))
@@ -79,6 +80,9 @@ class Peer(http.server.BaseHTTPRequestHandler):
                 self.answer(416, b"")
             else:
                 self.answer(200, NEWER)
+        elif path.startswith("/date/"):
+            self.date_time_string = lambda *_: email.utils.formatdate(int(path[6:]), usegmt=True)
+            self.answer(200, b"")
         elif path == "/hang":
             time.sleep(60)
         elif path == "/v1/authority":

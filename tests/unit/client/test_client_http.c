@@ -324,6 +324,79 @@ static void test_another_authority_is_refused(void **state)
     fl_buf_done(&body);
 }
 
+static int64_t wall_s; /* of the devices below */
+static uint64_t up_ms;
+
+static int64_t device_wall_ms(void *user)
+{
+    (void)user;
+    return wall_s * 1000;
+}
+
+static uint64_t device_monotonic_ms(void *user)
+{
+    (void)user;
+    return up_ms;
+}
+
+static enum fl_status ask_at(struct fl_clock *clock, const char *path, struct fl_error *err)
+{
+    struct fl_http *http;
+    struct fl_http_answer answer;
+    struct fl_buf body;
+    struct fl_http_request request = get(path);
+    fl_buf_init(&body, CAP);
+    assert_ok(fl_http_new(
+        &(struct fl_http_options){.url = url, .root = fl_buf_view(&root), .stop_fd = -1, .clock = clock},
+        &http, err));
+    enum fl_status st = fl_http_request(http, &request, &body, &answer, err);
+    fl_http_free(http);
+    fl_buf_done(&body);
+    return st;
+}
+
+static void test_R22_time_is_the_latest_of_clock_build_and_last_seen(void **state)
+{
+    (void)state;
+    struct fl_env env = fl_env_system();
+    const int64_t now_s = env.wall_ms(env.user) / 1000;
+    struct fl_clock clock;
+    struct fl_error err = {""};
+    char path[64];
+    env.wall_ms = device_wall_ms;
+    env.monotonic_ms = device_monotonic_ms;
+
+    wall_s = 60; /* 1970: a clock that was never set */
+    assert_ok(fl_clock_open(&clock, dir, &env, NULL));
+    assert_true(fl_clock_now_s(&clock) == fl_clock_build_s());
+    assert_string_equal(fl_clock_source(&clock), "the time of this build");
+    assert_ok(ask_at(&clock, "/ok", &err)); /* although its certificates may begin later */
+    assert_true(fl_clock_now_s(&clock) >= now_s);
+    assert_string_equal(fl_clock_source(&clock), "the time last seen from the server");
+    up_ms += 5000; /* goes on without the server */
+    assert_true(fl_clock_now_s(&clock) >= now_s + 5);
+    fl_clock_saw(&clock, now_s - 1000); /* and never back */
+    assert_true(fl_clock_now_s(&clock) >= now_s + 5);
+    snprintf(path, sizeof path, "/date/%lld", (long long)now_s + 2 * FL_AUTHORITY_DAY_S);
+    assert_ok(ask_at(&clock, path, &err));
+    assert_ok(fl_clock_open(&clock, dir, &env, NULL)); /* after a restart */
+    assert_true(fl_clock_now_s(&clock) == now_s + 2 * FL_AUTHORITY_DAY_S);
+    snprintf(path, sizeof path, "/date/%lld", (long long)now_s + 11 * FL_AUTHORITY_DAY_S);
+    assert_ok(ask_at(&clock, path, &err)); /* past the end of the server's certificate: not believed */
+    assert_true(fl_clock_now_s(&clock) == now_s + 2 * FL_AUTHORITY_DAY_S);
+
+    wall_s = now_s + 11 * FL_AUTHORITY_DAY_S; /* a clock that is ahead of everybody's */
+    assert_string_equal(fl_clock_source(&clock), "the system's clock");
+    assert_status(ask_at(&clock, "/ok", &err), FL_ERR_CRYPTO);
+    assert_non_null(strstr(err.text, "by the system's clock"));
+    assert_non_null(strstr(err.text, "set the clock"));
+    wall_s = now_s;
+
+    write_file(FL_CLOCK_FILE, fl_bytes_from_text("yesterday"));
+    assert_ok(fl_clock_open(&clock, dir, &env, NULL));
+    assert_true(fl_clock_now_s(&clock) == now_s);
+}
+
 static void test_urls(void **state)
 {
     static const struct {
@@ -443,10 +516,10 @@ static void test_R20_a_lost_answer_is_asked_for_again_with_the_same_key(void **s
 
     assert_status(enroll("s2", fingerprint, &err, client), FL_ERR_EXISTS);
     assert_ok(fl_path_join(dir, "s2", path, NULL));
-    assert_ok(fl_identity_connect(path, url, -1, &http, &err));
+    assert_ok(fl_identity_connect(path, url, -1, NULL, &http, &err));
     fl_http_free(http);
     assert_ok(fl_path_join(dir, "s1", path, NULL));
-    assert_status(fl_identity_connect(path, url, -1, &http, &err), FL_ERR_AUTH);
+    assert_status(fl_identity_connect(path, url, -1, NULL, &http, &err), FL_ERR_AUTH);
     struct fl_buf *bufs[] = {&chain, &answer, &log, &stored, &key, &from_key, &from_csr};
     for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++)
         fl_buf_done(bufs[i]);
@@ -461,6 +534,7 @@ int main(void)
         cmocka_unit_test(test_snapshots_are_resumed),
         cmocka_unit_test(test_a_request_ends_by_its_timeout_or_a_stop),
         cmocka_unit_test(test_another_authority_is_refused),
+        cmocka_unit_test(test_R22_time_is_the_latest_of_clock_build_and_last_seen),
         cmocka_unit_test(test_urls),
         cmocka_unit_test(test_R20_the_token_goes_only_to_the_pinned_authority),
         cmocka_unit_test(test_R20_nothing_beside_the_pinned_authority_is_trusted),
