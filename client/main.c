@@ -26,17 +26,19 @@ static int finish(const struct fl_command_call *call, enum fl_status st, const s
 
 static int enroll(const struct fl_command_call *call)
 {
-    const struct fl_client_config *config = call->values;
+    struct fl_client_config *config = call->values;
     const struct fl_env *env = call->user;
     struct fl_error err = {""};
     char client[FL_LIMIT_NAME_BYTES + 1];
-    enum fl_status st = fl_identity_enroll(&(struct fl_enroll_options){.url = config->server_url,
-                                                                       .token = config->token,
-                                                                       .fingerprint = config->fingerprint,
-                                                                       .state_dir = config->state,
-                                                                       .name = config->name,
-                                                                       .stop_fd = fl_signals_fd()},
-                                           env, client, &err);
+    enum fl_status st = fl_config_token(config, &err);
+    if (!st)
+        st = fl_identity_enroll(&(struct fl_enroll_options){.url = config->server_url,
+                                                            .token = config->token,
+                                                            .fingerprint = config->fingerprint,
+                                                            .state_dir = config->state,
+                                                            .name = config->name,
+                                                            .stop_fd = fl_signals_fd()},
+                                env, client, &err);
     if (!st)
         fprintf(call->out, config->json ? "{\"client\": \"%s\"}\n" : "enrolled as client %s\n", client);
     return finish(call, st, &err);
@@ -172,7 +174,7 @@ int main(int argc, char **argv)
             .options = fl_config_enroll_rows,
             .option_count = fl_config_enroll_count,
             .values_size = sizeof(struct fl_client_config),
-            .examples = "  fl-client enroll --server https://fl.example:8443 --token 3f2a.9c... \\\n"
+            .examples = "  fl-client enroll --server https://fl.example:8443 --token-file ./token \\\n"
                         "      --ca-fingerprint 5e1d... --state /var/lib/fl-client --name site-7\n"
                         "  A lost answer is no harm: the same command again gets the same certificate.\n",
             .run = enroll,

@@ -1,7 +1,10 @@
 #include "client/port/config.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
+
+#include "platform/crypto.h"
 
 #define FIELD(field) FL_SETTING_FIELD(struct fl_client_config, field)
 #define COUNT(rows)  (sizeof(rows) / sizeof(rows)[0])
@@ -85,7 +88,8 @@ static const struct fl_setting run_rows[] = {
 
 static const struct fl_setting enroll_rows[] = {
     {.key = "server", .type = FL_SETTING_STRING, FIELD(server_url), .required = true, .help = "https://HOST:PORT of the server"},
-    {.key = "token", .type = FL_SETTING_STRING, FIELD(token), .required = true, .help = "enrolment token, ID.SECRET"},
+    {.key = "token", .type = FL_SETTING_STRING, FIELD(token), .help = "enrolment token, ID.SECRET; others can see it in the list of processes"},
+    {.key = "token_file", .type = FL_SETTING_STRING, FIELD(token_file), .help = "file that holds the token, instead of --token"},
     {.key = "ca_fingerprint", .type = FL_SETTING_STRING, FIELD(fingerprint), .required = true,
      .help = "SHA-256 of the authority's root certificate, 64 hexadecimal digits"},
     {.key = "state", .type = FL_SETTING_STRING, FIELD(state), .required = true, .help = "state folder to make"},
@@ -141,6 +145,29 @@ static enum fl_status cut(struct fl_config_paths *paths, const char *key, struct
         word = comma + 1;
     }
     return FL_OK;
+}
+
+enum fl_status fl_config_token(struct fl_client_config *config, struct fl_error *err)
+{
+    struct fl_buf file;
+    if (!config->token[0] == !config->token_file[0])
+        return fl_error_set(err, FL_ERR_CONFIG, "one of --token and --token-file is wanted");
+    if (config->token[0])
+        return FL_OK;
+    fl_buf_init(&file, sizeof config->token);
+    enum fl_status st = fl_file_read(config->token_file, &file, err);
+    if (!st) {
+        const char *end = file.size ? memchr(file.data, '\n', file.size) : NULL;
+        size_t size = end ? (size_t)((const uint8_t *)end - file.data) : file.size;
+        if (!size || size >= sizeof config->token)
+            st = fl_error_set(err, FL_ERR_CONFIG, "%s: one line with a token is wanted", config->token_file);
+        else
+            snprintf(config->token, sizeof config->token, "%.*s", (int)size, (const char *)file.data);
+    }
+    if (file.data)
+        fl_secret_wipe(file.data, file.size);
+    fl_buf_done(&file);
+    return st;
 }
 
 enum fl_status fl_config_data(struct fl_config_data *data, struct fl_data_config *ret_config,

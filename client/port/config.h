@@ -55,6 +55,7 @@ struct fl_client_config {
     char state[FL_PATH_SIZE];
     char name[FL_LIMIT_NAME_BYTES + 1];
     char token[FL_LIMIT_TOKEN_BYTES + 1];
+    char token_file[FL_PATH_SIZE];
     char fingerprint[128];
     uint64_t time_budget_ms, poll_ms;
     bool keep_history, json;
@@ -68,6 +69,10 @@ extern const struct fl_setting *const fl_config_run_rows,
     *const fl_config_enroll_rows, *const fl_config_train_rows, *const fl_config_evaluate_rows;
 extern const size_t fl_config_run_count, fl_config_enroll_count, fl_config_train_count,
     fl_config_evaluate_count;
+
+/* Fills token from token_file, of which one first line counts, when that is given. FL_ERR_CONFIG: both or
+ * none given, or the file holds no token; failures of fl_file_read. */
+FL_MUST_CHECK enum fl_status fl_config_token(struct fl_client_config *config, struct fl_error *err);
 
 /* The data settings for fl_data_load(); borrows from data, whose paths it cuts at the commas. FL_ERR_CONFIG
  * for more than FL_CONFIG_PATHS_MAX files. */

@@ -66,6 +66,16 @@ class Commands(unittest.TestCase):
             self.assertIn(f"client.yaml:{line}", err)
             self.assertIn(text, err)
 
+    def test_the_token_comes_from_one_place(self):
+        words = ("enroll", "--server", "https://localhost:1", "--ca-fingerprint", "0" * 64, "--state", self.folder / "s")
+        missing, empty, long = self.folder / "none", self.write("empty", "\n"), self.write("long", "x" * 5000)
+        for given, text in (((), "--token-file"), (("--token", "a.b", "--token-file", empty), "one of"), (("--token-file", missing), "none: No such"),
+                            (("--token-file", empty), "empty: one line"), (("--token-file", long), "long")):
+            code, _, err = call(*words, *given)
+            self.assertNotEqual(code, 0)
+            self.assertIn(text, err)
+            self.assertFalse((self.folder / "s").exists())
+
     def test_a_state_folder_without_enrolment_is_refused_with_what_to_do(self):
         code, _, err = call("run", "--server", "https://localhost:1", "--run", "r", "--state", self.folder, "--data", DIGITS)
         self.assertNotEqual(code, 0)

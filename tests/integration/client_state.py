@@ -21,7 +21,9 @@ class State(unittest.TestCase):
     def setUp(self):
         self.server = Deployment().start()
         self.addCleanup(self.server.close)
-        run(CLIENT, "enroll", "--server", f"https://127.0.0.1:{self.server.port}", "--token", self.server.init["token"],
+        token = self.server.folder / "token"
+        token.write_text(self.server.init["token"] + "\n")
+        run(CLIENT, "enroll", "--server", f"https://127.0.0.1:{self.server.port}", "--token-file", token,
             "--ca-fingerprint", self.server.init["ca_fingerprint"], "--state", self.server.folder / "c")
 
     def config(self, state):
