@@ -13,6 +13,7 @@ enum fl_status fl_spool_begin(struct fl_spool *spool, const char *dir, mode_t mo
 
     spool->size = 0;
     spool->fd = -1;
+    spool->unsynced = 0;
     st = fl_path_join(dir, "XXXXXX" FL_FILE_TEMP, spool->path, err);
     if (st)
         return st;
@@ -43,7 +44,7 @@ enum fl_status fl_spool_append(struct fl_spool *spool, struct fl_bytes data, str
 
 enum fl_status fl_spool_commit(struct fl_spool *spool, const char *path, struct fl_error *err)
 {
-    if (fsync(spool->fd) != 0 || rename(spool->path, path) != 0) {
+    if ((!spool->unsynced && fsync(spool->fd) != 0) || rename(spool->path, path) != 0) {
         enum fl_status st = fl_error_set(err, FL_ERR_IO, "%s: %m", path);
         fl_spool_abort(spool);
         return st;

@@ -17,6 +17,7 @@ struct fl_spool {
     char path[FL_PATH_SIZE]; /* of the temporary file; may be read or mapped after each append */
     uint64_t size;           /* bytes so far */
     int fd;                  /* -1: not open */
+    int unsynced;            /* set to 1 after begin: commit does not fsync */
 };
 
 /* Opens a new temporary file in dir. On failure spool is closed. */

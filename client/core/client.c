@@ -416,10 +416,44 @@ static void on_trained(struct fl_client *c, const struct fl_client_event *event,
            c->options.run, c->work.round, fl_status_name(st), effect->wait_ms);
 }
 
+/* The number behind "limit_bytes": in a server's error; 0 when there is none, as in a proxy's. */
+static uint64_t told_limit(struct fl_bytes body)
+{
+    static const char key[] = "\"limit_bytes\":";
+    const uint8_t *at = body.size ? memmem(body.data, body.size, key, sizeof key - 1) : NULL;
+    uint64_t limit = 0;
+    if (!at)
+        return 0;
+    for (at += sizeof key - 1; at < body.data + body.size && *at >= '0' && *at <= '9'; at++)
+        limit = limit < UINT64_MAX / 10 - 1 ? limit * 10 + (uint64_t)(*at - '0') : limit;
+    return limit;
+}
+
+/* The update is larger than what is taken there. Sending it again would change nothing: a person must. */
+static void stop_too_long(struct fl_client *c, const struct fl_client_event *event,
+                          struct fl_client_effect *effect)
+{
+    char limit[80] = "less (it does not say how much; it may be a proxy before the server)";
+    uint64_t told = told_limit(event->body);
+    if (told)
+        snprintf(limit, sizeof limit, "at most %" PRIu64, told);
+    fl_client_fail(
+        c, FL_ERR_LIMIT,
+        "update %" PRIu64 " has %zu bytes, the server takes %s (HTTP 413). The operator must raise "
+        "limits.update_bytes of the server (and of proxies before it) to %zu at least. The update is "
+        "kept and goes out at the next start",
+        c->manifest.next_seq, c->outbox.size, limit, c->outbox.size);
+    stop(c, FL_ERR_LIMIT, effect);
+}
+
 static void on_sent(struct fl_client *c, const struct fl_client_event *event, struct fl_client_effect *effect)
 {
     static const int statuses[] = {200, 201, 409, 410, 412, 422};
     int may_be_verdict = 0;
+    if (event->http_status == 413) {
+        stop_too_long(c, event, effect);
+        return;
+    }
     for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
         may_be_verdict |= event->http_status == statuses[i];
     if (!may_be_verdict || !fl_client_verdict_matches(c, event->body, &c->verdict)) {

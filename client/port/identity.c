@@ -59,16 +59,17 @@ enum fl_status fl_identity_connect(const char *state_dir, const char *url, int s
     return st;
 }
 
-/* Repeats a request that brings no answer, or 5xx, a few times. */
+/* Repeats a request that brings no answer, 429 or 5xx, a few times. */
 static enum fl_status request(struct fl_http *http, const struct fl_http_request *what,
                               const struct fl_env *env, int stop_fd, struct fl_buf *ret_body,
                               struct fl_http_answer *ret_answer, struct fl_error *err)
 {
     for (uint32_t attempt = 0;; attempt++) {
         enum fl_status st = fl_http_request(http, what, ret_body, ret_answer, err);
-        int again = st == FL_ERR_NETWORK || st == FL_ERR_TIMEOUT || (!st && ret_answer->status >= 500);
+        int busy = !st && (ret_answer->status >= 500 || ret_answer->status == 429);
+        int again = st == FL_ERR_NETWORK || st == FL_ERR_TIMEOUT || busy;
         if (!again || attempt + 1 == ATTEMPTS) {
-            if (!st && ret_answer->status >= 500)
+            if (busy)
                 st = fl_error_set(err, FL_ERR_NETWORK, "%s %s: HTTP %d", what->method, what->path,
                                   ret_answer->status);
             return st;

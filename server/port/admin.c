@@ -252,7 +252,9 @@ static void on_request(void *user, struct fl_http_exchange *exchange)
 static void on_refuse(void *user, struct fl_http_exchange *exchange, enum fl_status st)
 {
     (void)user;
-    answer_now(exchange, fl_answer_body_refused(st));
+    answer_now(exchange, st == FL_ERR_LIMIT
+                             ? fl_answer_too_long(fl_http_body_limit(exchange), NULL)
+                             : fl_answer_unavailable("too many bodies are being read", RETRY_MS));
 }
 
 static void on_gone(void *user, struct fl_http_exchange *exchange)

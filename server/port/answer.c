@@ -1,5 +1,7 @@
 #include "server/port/answer.h"
 
+#include <stdio.h>
+
 #include "protocol/routes.h"
 #include "server/port/json.h"
 
@@ -15,7 +17,9 @@ struct fl_http_answer fl_answer_buf(int http_status, struct fl_buf *buf, const c
     return answer;
 }
 
-struct fl_http_answer fl_answer_error(int http_status, enum fl_status st, const char *text, const char *hint)
+/* limit: 0: none is told. */
+static struct fl_http_answer error_with_limit(int http_status, enum fl_status st, const char *text,
+                                              const char *hint, size_t limit)
 {
     struct fl_buf buf;
     struct fl_json_writer writer;
@@ -27,6 +31,8 @@ struct fl_http_answer fl_answer_error(int http_status, enum fl_status st, const 
     fl_json_put_text(&writer, "message", text ? text : fl_status_text(st));
     if (hint)
         fl_json_put_text(&writer, "hint", hint);
+    if (limit)
+        fl_json_put_uint(&writer, "limit_bytes", limit);
     fl_json_end(&writer);
     if (writer.status) {
         fl_buf_done(&buf);
@@ -35,19 +41,37 @@ struct fl_http_answer fl_answer_error(int http_status, enum fl_status st, const 
     return fl_answer_buf(http_status, &buf, FL_MEDIA_JSON);
 }
 
-struct fl_http_answer fl_answer_unavailable(const char *text, uint64_t retry_after_ms)
+struct fl_http_answer fl_answer_error(int http_status, enum fl_status st, const char *text, const char *hint)
 {
-    struct fl_http_answer answer = fl_answer_error(503, FL_ERR_STATE, text, "ask again a little later");
+    return error_with_limit(http_status, st, text, hint, 0);
+}
+
+static struct fl_http_answer ask_later(int http_status, const char *text, uint64_t retry_after_ms)
+{
+    struct fl_http_answer answer =
+        fl_answer_error(http_status, FL_ERR_STATE, text, "ask again a little later");
     answer.retry_after_ms = retry_after_ms;
     return answer;
 }
 
-struct fl_http_answer fl_answer_body_refused(enum fl_status st)
+struct fl_http_answer fl_answer_unavailable(const char *text, uint64_t retry_after_ms)
 {
-    if (st == FL_ERR_LIMIT)
-        return fl_answer_error(413, st, "the body is longer than this route takes",
-                               "see protocol/README.md, section 7, and limits.update_bytes of the server");
-    return fl_answer_unavailable("the server reads as many bodies as it may at once", RETRY_MS);
+    return ask_later(503, text, retry_after_ms);
+}
+
+struct fl_http_answer fl_answer_too_many(const char *text, uint64_t retry_after_ms)
+{
+    return ask_later(429, text, retry_after_ms);
+}
+
+struct fl_http_answer fl_answer_too_long(size_t limit, const char *setting)
+{
+    char text[128], hint[128];
+    snprintf(text, sizeof(text), "the body is longer than the %zu bytes that this route takes", limit);
+    snprintf(hint, sizeof(hint), "the operator may raise %s of the server", setting ? setting : "");
+    return error_with_limit(413, FL_ERR_LIMIT, text,
+                            setting ? hint : "see protocol/README.md, section 7, for what may be sent",
+                            limit);
 }
 
 struct fl_http_answer fl_answer_of_reply(const struct fl_reply *reply)

@@ -14,8 +14,11 @@ struct fl_http_answer fl_answer_error(int http_status, enum fl_status st, const 
 /* 503 with Retry-After. */
 struct fl_http_answer fl_answer_unavailable(const char *text, uint64_t retry_after_ms);
 
-/* 413 or 503 for a body that the listener cannot take. */
-struct fl_http_answer fl_answer_body_refused(enum fl_status st);
+/* 429 with Retry-After: of this there has been enough for now. */
+struct fl_http_answer fl_answer_too_many(const char *text, uint64_t retry_after_ms);
+
+/* 413 for a body longer than limit bytes, with the limit; setting: that it comes from, NULL: none. */
+struct fl_http_answer fl_answer_too_long(size_t limit, const char *setting);
 
 /* The core's error or empty answer; the body of others is the caller's affair. */
 struct fl_http_answer fl_answer_of_reply(const struct fl_reply *reply);

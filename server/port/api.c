@@ -70,6 +70,16 @@ static void answer_now(struct fl_http_exchange *exchange, struct fl_http_answer 
     fl_http_answer(exchange, &answer);
 }
 
+/* 0: an enrolment from there may be tried now. */
+static uint64_t enrolment_wait_ms(struct fl_api *api, const struct fl_http_exchange *exchange)
+{
+    pthread_mutex_lock(&api->lock);
+    uint64_t wait_ms = fl_rate_take(&api->enrolments, fl_http_peer_address(exchange),
+                                    api->env->monotonic_ms(api->env->user));
+    pthread_mutex_unlock(&api->lock);
+    return wait_ms;
+}
+
 static void on_head(void *user, struct fl_http_exchange *exchange, size_t *ret_body_limit)
 {
     struct fl_api *api = user;
@@ -91,6 +101,11 @@ static void on_head(void *user, struct fl_http_exchange *exchange, size_t *ret_b
     if (!is_open(route.kind) && route.kind != FL_ROUTE_RENEW && peer->not_after_s < (int64_t)time(NULL)) {
         answer_now(exchange, fl_answer_error(403, FL_ERR_EXPIRED, "this client's certificate has expired",
                                              "renew it by POST /v1/renew, as fl-client does by itself"));
+        return;
+    }
+    uint64_t wait_ms = route.kind == FL_ROUTE_ENROLL ? enrolment_wait_ms(api, exchange) : 0;
+    if (wait_ms) {
+        answer_now(exchange, fl_answer_too_many("too many enrolments were tried from this address", wait_ms));
         return;
     }
     struct api_call *call = calloc(1, sizeof(*call));
@@ -289,8 +304,19 @@ static void on_request(void *user, struct fl_http_exchange *exchange)
 
 static void on_refuse(void *user, struct fl_http_exchange *exchange, enum fl_status st)
 {
+    const struct api_call *call = fl_http_data(exchange);
+    int is_update = call->route.kind == FL_ROUTE_UPDATE;
     (void)user;
-    answer_now(exchange, fl_answer_body_refused(st));
+    if (st == FL_ERR_LIMIT)
+        answer_now(exchange, fl_answer_too_long(fl_http_body_limit(exchange),
+                                                is_update ? "limits.update_bytes" : NULL));
+    else if (!fl_http_peer(exchange))
+        answer_now(exchange,
+                   fl_answer_too_many("too many peers without a certificate are sending", RETRY_MS));
+    else
+        answer_now(exchange,
+                   fl_answer_unavailable(
+                       "as many bodies are being read as limits.in_flight_bytes has room for", RETRY_MS));
 }
 
 static void on_gone(void *user, struct fl_http_exchange *exchange)
@@ -310,6 +336,19 @@ static void on_done(void *user, struct fl_http_exchange *exchange, uint64_t resp
         fl_loop_count_header(api->loop, call->route.run, response_header_bytes);
     fl_buf_done(&call->public_key);
     free(call);
+}
+
+void fl_api_init(struct fl_api *api, uint64_t enrolments_per_minute)
+{
+    uint64_t seed;
+    fl_random_bytes(&seed, sizeof(seed));
+    fl_rate_init(&api->enrolments, enrolments_per_minute, seed);
+    pthread_mutex_init(&api->lock, NULL);
+}
+
+void fl_api_done(struct fl_api *api)
+{
+    pthread_mutex_destroy(&api->lock);
 }
 
 struct fl_http_handler fl_api_handler(struct fl_api *api)

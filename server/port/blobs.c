@@ -11,6 +11,7 @@
 struct fl_blobs {
     char dir[FL_PATH_SIZE];     /* "": in memory */
     struct fl_database *memory; /* NULL: in the folder */
+    int unsynced;               /* 1: files reach the disk when the system likes */
 };
 
 static const char sql_table[] = "CREATE TABLE blobs(name TEXT PRIMARY KEY, data BLOB NOT NULL)";
@@ -49,6 +50,11 @@ void fl_blobs_close(struct fl_blobs *blobs)
         return;
     fl_database_close(blobs->memory);
     free(blobs);
+}
+
+void fl_blobs_forgo_sync(struct fl_blobs *blobs)
+{
+    blobs->unsynced = 1;
 }
 
 /* --- in memory --- */
@@ -103,13 +109,14 @@ static enum fl_status folder_write(struct fl_blobs *blobs, const char *name, con
         st = fl_spool_begin(&spool, blobs->dir, FL_FILE_SECRET, err);
     if (st)
         return st;
+    spool.unsynced = blobs->unsynced;
     for (size_t i = 0; i < count && !st; i++)
         st = fl_spool_append(&spool, parts[i], err);
     if (st)
         fl_spool_abort(&spool);
     else
         st = fl_spool_commit(&spool, path, err);
-    if (!st)
+    if (!st && !blobs->unsynced)
         st = fl_dir_sync(blobs->dir, err);
     return st;
 }

@@ -14,6 +14,9 @@ FL_MUST_CHECK enum fl_status fl_blobs_open(const char *dir, struct fl_error *err
                                            struct fl_blobs **ret_blobs);
 void fl_blobs_close(struct fl_blobs *blobs); /* NULL is accepted */
 
+/* From now on nothing is synced to disk: for measurements. */
+void fl_blobs_forgo_sync(struct fl_blobs *blobs);
+
 /* Durable on return: written, fsynced, renamed, folder fsynced. Replaces. */
 FL_MUST_CHECK enum fl_status fl_blobs_write(struct fl_blobs *blobs, const char *name,
                                             const struct fl_bytes *parts, size_t count);

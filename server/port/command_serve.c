@@ -14,6 +14,7 @@
 #include "server/port/config.h"
 #include "server/port/deployment.h"
 #include "server/port/listen.h"
+#include "server/port/store_sqlite.h"
 
 #define ADMIN_THREADS     2
 #define ADMIN_CONNECTIONS 64
@@ -71,9 +72,14 @@ static enum fl_status start_clients(struct serving *serving, const struct fl_ser
         .chain = fl_authority_files_chain(authority),
         .key = fl_authority_files_key(authority),
         .threads = (unsigned)config->threads,
-        .connections = (unsigned)config->connections,
-        .head_ms = config->head_ms,
-        .idle_ms = config->idle_ms,
+        .watch = {.limits = {.total = config->connections,
+                             .strangers = config->strangers,
+                             .per_address = config->per_address,
+                             .strangers_per_address = config->strangers_per_address},
+                  .handshake_ms = config->handshake_ms,
+                  .head_ms = config->head_ms,
+                  .idle_ms = config->idle_ms,
+                  .body = {.grace_ms = config->body_ms, .min_rate = config->min_rate}},
         .in_flight_bytes = (size_t)config->in_flight_bytes,
         .handler = fl_api_handler(&serving->api),
     };
@@ -87,6 +93,8 @@ static enum fl_status start_clients(struct serving *serving, const struct fl_ser
     http.tls = serving->tls;
     serving->api.loop = serving->loop;
     serving->api.update_bytes = (size_t)config->update_bytes;
+    serving->api.env = &serving->deployment.env;
+    fl_api_init(&serving->api, config->enrolments_per_minute);
     st = fl_http_start(&http, &serving->clients, err);
     if (st)
         close(http.listen_fd);
@@ -99,9 +107,13 @@ static enum fl_status start_operators(struct serving *serving, const struct fl_s
     char path[FL_PATH_SIZE];
     struct fl_http_config http = {
         .threads = ADMIN_THREADS,
-        .connections = ADMIN_CONNECTIONS,
-        .head_ms = config->head_ms,
-        .idle_ms = config->idle_ms,
+        .watch = {.limits = {.total = ADMIN_CONNECTIONS,
+                             .strangers = ADMIN_CONNECTIONS,
+                             .per_address = ADMIN_CONNECTIONS,
+                             .strangers_per_address = ADMIN_CONNECTIONS},
+                  .head_ms = config->head_ms,
+                  .idle_ms = config->idle_ms,
+                  .body = {.grace_ms = config->body_ms, .min_rate = config->min_rate}},
         .in_flight_bytes = ADMIN_BODY_BYTES,
         .handler = fl_admin_handler(&serving->admin),
     };
@@ -145,6 +157,14 @@ static enum fl_status start(struct serving *serving, const char *dir, const stru
     if (st)
         return st;
     serving->is_open = 1;
+    if (config->durability == FL_DURABILITY_OFF) {
+        fl_log(FL_LOG_WARN, "server.store",
+               "store.durability=off; nothing is synced to disk: for "
+               "measurements only, a power cut may lose updates that were accepted");
+        st = fl_store_forgo_durability(serving->deployment.store, err);
+        if (st)
+            return st;
+    }
     serving->certificates.files = &serving->deployment.authority;
     st = fl_certificate_watch_lives(&serving->certificates, config->client_life, config->server_life, err);
     if (st)
@@ -165,6 +185,8 @@ static void stop(struct serving *serving, const struct fl_server_config *config)
         fl_loop_stop(serving->loop); /* answers everything, so that the listeners can end */
     fl_http_stop(serving->clients);
     fl_http_stop(serving->operators);
+    if (serving->api.env)
+        fl_api_done(&serving->api);
     fl_loop_free(serving->loop);
     fl_tls_free(serving->tls);
     fl_shared_unref(serving->api.root_pem);
@@ -186,6 +208,8 @@ int fl_command_serve(const struct fl_command_call *call)
     enum fl_status st = fl_server_config_state(call->config_path, config->state, dir, &err);
 
     fl_log_set_level((enum fl_log_level)config->log_level);
+    if (!st)
+        st = fl_server_config_check(config, &err);
     if (!st) {
         raise_file_limit(config->connections);
         st = start(&serving, dir, config, &err);

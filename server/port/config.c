@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+static const char *const durabilities[] = {"full", "off", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 
 const struct fl_setting fl_server_config_rows[FL_SERVER_CONFIG_COUNT] = {
@@ -31,11 +32,35 @@ const struct fl_setting fl_server_config_rows[FL_SERVER_CONFIG_COUNT] = {
     {.key = "listen.connections",
      .type = FL_SETTING_U64,
      FL_SETTING_FIELD(struct fl_server_config, connections),
-     .min = 256,
+     .min = 16,
      .max = 65536,
      .def = "4096",
      .unit = "connections",
      .help = "connections that may be open at once"},
+    {.key = "listen.strangers",
+     .type = FL_SETTING_U64,
+     FL_SETTING_FIELD(struct fl_server_config, strangers),
+     .min = 1,
+     .max = 65535,
+     .def = "512",
+     .unit = "connections",
+     .help = "of these may have shown no client certificate; below listen.connections"},
+    {.key = "listen.per_address",
+     .type = FL_SETTING_U64,
+     FL_SETTING_FIELD(struct fl_server_config, per_address),
+     .min = 1,
+     .max = 65536,
+     .def = "2048",
+     .unit = "connections",
+     .help = "may come from one IPv4 address or IPv6 /64 network; a proxy or NAT is one address"},
+    {.key = "listen.strangers_per_address",
+     .type = FL_SETTING_U64,
+     FL_SETTING_FIELD(struct fl_server_config, strangers_per_address),
+     .min = 1,
+     .max = 65536,
+     .def = "256",
+     .unit = "connections",
+     .help = "of these may have shown no client certificate"},
     {.key = "limits.update_bytes",
      .type = FL_SETTING_SIZE,
      FL_SETTING_FIELD(struct fl_server_config, update_bytes),
@@ -52,14 +77,46 @@ const struct fl_setting fl_server_config_rows[FL_SERVER_CONFIG_COUNT] = {
      .def = "1GiB",
      .unit = "bytes",
      .help = "memory for bodies that are being read; beyond it clients are asked to come back"},
+    {.key = "limits.enrolments_per_minute",
+     .type = FL_SETTING_U64,
+     FL_SETTING_FIELD(struct fl_server_config, enrolments_per_minute),
+     .min = 1,
+     .max = 1000000,
+     .def = "600",
+     .unit = "attempts",
+     .help = "to enrol from one address, so many at once; beyond them clients are asked to come back"},
+    {.key = "timeouts.handshake_ms",
+     .type = FL_SETTING_U64,
+     FL_SETTING_FIELD(struct fl_server_config, handshake_ms),
+     .min = 100,
+     .max = 600000,
+     .def = "10000",
+     .unit = "milliseconds",
+     .help = "within which a TLS handshake must be over"},
     {.key = "timeouts.head_ms",
      .type = FL_SETTING_U64,
      FL_SETTING_FIELD(struct fl_server_config, head_ms),
      .min = 100,
      .max = 600000,
+     .def = "10000",
+     .unit = "milliseconds",
+     .help = "within which the head of a request must arrive"},
+    {.key = "timeouts.body_ms",
+     .type = FL_SETTING_U64,
+     FL_SETTING_FIELD(struct fl_server_config, body_ms),
+     .min = 100,
+     .max = 600000,
      .def = "30000",
      .unit = "milliseconds",
-     .help = "within which handshake and request head must arrive; bodies get this and 1 s for each 4 KiB"},
+     .help = "that a body may stall; with timeouts.min_rate it bounds how long one takes, either way"},
+    {.key = "timeouts.min_rate",
+     .type = FL_SETTING_U64,
+     FL_SETTING_FIELD(struct fl_server_config, min_rate),
+     .min = 1,
+     .max = 1073741824,
+     .def = "1024",
+     .unit = "bytes a second",
+     .help = "least rate of a body: it may take timeouts.body_ms and its bytes at this rate"},
     {.key = "timeouts.idle_ms",
      .type = FL_SETTING_U64,
      FL_SETTING_FIELD(struct fl_server_config, idle_ms),
@@ -68,6 +125,12 @@ const struct fl_setting fl_server_config_rows[FL_SERVER_CONFIG_COUNT] = {
      .def = "120000",
      .unit = "milliseconds",
      .help = "that a connection may stay open between two requests"},
+    {.key = "store.durability",
+     .type = FL_SETTING_CHOICE,
+     FL_SETTING_FIELD(struct fl_server_config, durability),
+     .choices = durabilities,
+     .help =
+         "off: nothing is synced to disk, and a power cut may lose accepted updates; for measurements only"},
     {.key = "log.level",
      .type = FL_SETTING_CHOICE,
      FL_SETTING_FIELD(struct fl_server_config, log_level),
@@ -90,6 +153,20 @@ const struct fl_setting fl_server_config_rows[FL_SERVER_CONFIG_COUNT] = {
      .option = "port-file",
      .help = "file to write the port to; empty: server.port in the state folder"},
 };
+
+enum fl_status fl_server_config_check(const struct fl_server_config *config, struct fl_error *err)
+{
+    if (config->strangers >= config->connections)
+        return fl_error_set(err, FL_ERR_CONFIG,
+                            "listen.strangers: %llu must be below listen.connections (%llu), so that "
+                            "strangers cannot shut enrolled clients out",
+                            (unsigned long long)config->strangers, (unsigned long long)config->connections);
+    if (config->update_bytes > config->in_flight_bytes)
+        return fl_error_set(
+            err, FL_ERR_CONFIG, "limits.update_bytes: %llu must not be above limits.in_flight_bytes (%llu)",
+            (unsigned long long)config->update_bytes, (unsigned long long)config->in_flight_bytes);
+    return FL_OK;
+}
 
 enum fl_status fl_server_config_state(const char *config_path, const char *setting,
                                       char ret_state[FL_PATH_SIZE], struct fl_error *err)

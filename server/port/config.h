@@ -15,16 +15,23 @@ struct fl_server_config {
     char state[FL_PATH_SIZE]; /* folder; "": the one that holds the file */
     char address[64];
     uint64_t port;
-    uint64_t threads, connections;
-    uint64_t update_bytes, in_flight_bytes;
-    uint64_t head_ms, idle_ms;
+    uint64_t threads, connections, strangers, per_address, strangers_per_address;
+    uint64_t update_bytes, in_flight_bytes, enrolments_per_minute;
+    uint64_t handshake_ms, head_ms, body_ms, idle_ms, min_rate;
+    int durability;                        /* enum fl_durability */
     int log_level;                         /* enum fl_log_level */
     char client_life[16], server_life[16]; /* of certificates: fl_duration_read() */
     char port_file[FL_PATH_SIZE];          /* "": server.port in the state folder */
 };
 
-#define FL_SERVER_CONFIG_COUNT 13
+enum fl_durability { FL_DURABILITY_FULL, FL_DURABILITY_OFF };
+
+#define FL_SERVER_CONFIG_COUNT 21
 extern const struct fl_setting fl_server_config_rows[FL_SERVER_CONFIG_COUNT];
+
+/* What must hold between settings. FL_ERR_CONFIG. */
+FL_MUST_CHECK enum fl_status fl_server_config_check(const struct fl_server_config *config,
+                                                    struct fl_error *err);
 
 /* The folder that a configuration file means: its setting, taken from the file's folder when relative. */
 FL_MUST_CHECK enum fl_status fl_server_config_state(const char *config_path, const char *setting,

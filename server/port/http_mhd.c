@@ -1,36 +1,32 @@
 #include "server/port/http_mhd.h"
 
-#include <errno.h>
 #include <microhttpd.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/log.h"
+#include "server/port/body_pool.h"
 #include "server/port/http_range.h"
 #include "server/port/log_limit.h"
 
-#define DRAIN_BYTES      ((uint64_t)1 << 20) /* read and thrown away so that an early answer arrives */
-#define CONNECTION_BYTES ((size_t)32 << 10)  /* of libmicrohttpd for each connection */
-#define LEAST_RATE       4096                /* bytes a second of a body, on average, either way */
-#define WATCH_MS         500                 /* between two looks at deadlines and peers that have gone */
-#define STOP_WAIT_MS     2000                /* for answers to reach their peers when stopping */
+#define DRAIN_BYTES       ((uint64_t)1 << 20) /* read and thrown away so that an early answer arrives */
+#define CONNECTION_BYTES  ((size_t)32 << 10)  /* of libmicrohttpd for each connection */
+#define SPARE_CONNECTIONS 64                  /* of each thread, that are being refused or end */
+#define STRANGER_BYTES    ((size_t)2 << 20)   /* of all bodies of peers without a certificate */
+#define STOP_WAIT_MS      2000                /* for answers to reach their peers when stopping */
 
 struct connection {
-    struct connection *next, **link;
-    struct fl_http_exchange *exchange; /* the one now going on, NULL between two */
-    uint64_t deadline_ms;              /* UINT64_MAX: none */
-    int fd;
+    struct fl_watched watched;
+    struct fl_http *http;
+    struct fl_tls_hook hook;
     void *session; /* NULL: no TLS */
-    int has_peer;  /* -1: not looked at yet */
+    int has_peer;  /* 1: it has shown a certificate */
     struct fl_tls_peer peer;
 };
 
@@ -42,7 +38,9 @@ struct fl_http_exchange {
     char method[12];
     uint64_t header_bytes, response_header_bytes, drained;
     size_t body_limit;
-    struct fl_buf body;
+    struct fl_body_pool *pool; /* that body is of */
+    struct fl_body body;
+    size_t body_size;
     void *data;
     int head_done, dispatched;
     pthread_mutex_t lock; /* over what follows */
@@ -53,131 +51,99 @@ struct fl_http_exchange {
 struct fl_http {
     struct fl_http_config config;
     struct MHD_Daemon *daemon;
-    atomic_size_t in_flight_bytes;
-    pthread_t watch_thread;
-    pthread_mutex_t lock; /* over what follows; taken before the lock of an exchange */
+    struct fl_watch *watch;
+    struct fl_body_pool *bodies, *strangers; /* of peers with a certificate; of those without */
+    pthread_mutex_t lock;                    /* over what follows */
     pthread_cond_t changed;
-    struct connection *connections;
     size_t exchanges;
-    int stopping;
 };
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-static void set_deadline(struct fl_http *http, struct connection *connection, uint64_t from_now_ms)
-{
-    pthread_mutex_lock(&http->lock);
-    connection->deadline_ms = from_now_ms == UINT64_MAX ? UINT64_MAX : now_ms() + from_now_ms;
-    pthread_mutex_unlock(&http->lock);
-}
-
-static uint64_t transfer_ms(struct fl_http *http, uint64_t bytes)
-{
-    return http->config.head_ms + bytes / LEAST_RATE * 1000;
-}
 
 /* -- connections --------------------------------------------------------------------------------------------
  */
 
+static const struct sockaddr *peer_address(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    return info ? info->client_addr : NULL;
+}
+
+/* In the handshake, when it is over. */
+static void on_handshake(void *user)
+{
+    struct connection *connection = user;
+    struct fl_watch *watch = connection->http->watch;
+    connection->has_peer = fl_tls_peer_read(connection->session, &connection->peer) == FL_OK;
+    if (connection->has_peer)
+        fl_watch_know(watch, &connection->watched, connection->peer.key);
+    fl_watch_enter(watch, &connection->watched, FL_WATCH_HEAD, 0);
+}
+
+/* Takes the session over; without our credentials nobody would verify the peer. */
+static enum fl_status attach_tls(struct connection *connection, struct MHD_Connection *mhd)
+{
+    struct fl_tls *tls = connection->http->config.tls;
+    const union MHD_ConnectionInfo *info =
+        tls ? MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION) : NULL;
+    if (!tls)
+        return FL_OK;
+    connection->session = info->tls_session;
+    connection->hook = (struct fl_tls_hook){.finished = on_handshake, .user = connection};
+    return fl_tls_attach(tls, connection->session, &connection->hook);
+}
+
+/* Leaves *socket_context NULL where every request of the connection is refused. */
 static void connection_starts(struct fl_http *http, struct MHD_Connection *mhd, void **socket_context)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct connection *connection = calloc(1, sizeof(*connection));
+    int fd = info->connect_fd;
 
-    *socket_context = connection; /* NULL: every request of this connection is refused */
-    if (!connection)
-        return;
-    connection->fd = info->connect_fd;
-    connection->has_peer = -1;
-    if (http->config.tls) {
-        info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-        connection->session = info->tls_session;
-        if (fl_tls_attach(http->config.tls, connection->session)) {
-            /* Without our credentials nobody would verify the peer. */
-            shutdown(connection->fd, SHUT_RDWR);
-        }
-    }
-    pthread_mutex_lock(&http->lock);
-    connection->deadline_ms = now_ms() + http->config.head_ms;
-    connection->next = http->connections;
-    connection->link = &http->connections;
-    if (connection->next)
-        connection->next->link = &connection->next;
-    http->connections = connection;
-    pthread_mutex_unlock(&http->lock);
-}
-
-static void connection_ends(struct fl_http *http, void **socket_context)
-{
-    struct connection *connection = *socket_context;
-    if (!connection)
-        return;
-    pthread_mutex_lock(&http->lock);
-    *connection->link = connection->next;
-    if (connection->next)
-        connection->next->link = connection->link;
-    pthread_mutex_unlock(&http->lock);
-    free(connection);
     *socket_context = NULL;
+    if (!connection) {
+        shutdown(fd, SHUT_RDWR);
+        return;
+    }
+    connection->http = http;
+    if (!fl_watch_begin(http->watch, &connection->watched, fd, peer_address(mhd))) {
+        free(connection);
+        return;
+    }
+    *socket_context = connection;
+    if (attach_tls(connection, mhd))
+        shutdown(fd, SHUT_RDWR);
 }
 
 static void on_connection(void *user, struct MHD_Connection *mhd, void **socket_context,
                           enum MHD_ConnectionNotificationCode code)
 {
-    if (code == MHD_CONNECTION_NOTIFY_STARTED)
-        connection_starts(user, mhd, socket_context);
-    else
-        connection_ends(user, socket_context);
-}
-
-/* -- the watch: absolute deadlines, and peers that leave while they wait
- * ------------------------------------- */
-
-static void watch_one(struct fl_http *http, struct connection *connection, uint64_t now)
-{
-    struct fl_http_exchange *exchange = connection->exchange;
-    struct pollfd at = {.fd = connection->fd, .events = POLLRDHUP};
-
-    if (connection->deadline_ms <= now) {
-        connection->deadline_ms = UINT64_MAX;
-        shutdown(connection->fd, SHUT_RDWR);
+    struct fl_http *http = user;
+    struct connection *connection = *socket_context;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        connection_starts(http, mhd, socket_context);
+    } else if (connection) {
+        fl_watch_end(http->watch, &connection->watched);
+        free(connection);
+        *socket_context = NULL;
     }
-    if (!exchange)
-        return;
-    pthread_mutex_lock(&exchange->lock);
-    if (exchange->suspended && !exchange->answered && poll(&at, 1, 0) == 1 &&
-        at.revents & (POLLRDHUP | POLLHUP | POLLERR))
-        http->config.handler.gone(http->config.handler.user, exchange);
-    pthread_mutex_unlock(&exchange->lock);
 }
 
-static void wait_ms(struct fl_http *http, uint64_t ms)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    until.tv_sec += (time_t)(ms / 1000) + until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    pthread_cond_timedwait(&http->changed, &http->lock, &until);
-}
-
-static void *watch_main(void *user)
+/* Refuses before anything is made for the connection; fl_watch_begin decides. */
+static enum MHD_Result on_accept(void *user, const struct sockaddr *from, socklen_t size)
 {
     struct fl_http *http = user;
-    pthread_mutex_lock(&http->lock);
-    while (!http->stopping) {
-        uint64_t now = now_ms();
-        for (struct connection *at = http->connections; at; at = at->next)
-            watch_one(http, at, now);
-        wait_ms(http, WATCH_MS);
-    }
-    pthread_mutex_unlock(&http->lock);
-    return NULL;
+    (void)size;
+    return fl_watch_ask(http->watch, from) ? MHD_YES : MHD_NO;
+}
+
+/* The peer of an exchange may have left; by the watch. */
+static void on_gone(void *user, void *waiting)
+{
+    struct fl_http *http = user;
+    struct fl_http_exchange *exchange = waiting;
+    pthread_mutex_lock(&exchange->lock);
+    if (exchange->suspended && !exchange->answered)
+        http->config.handler.gone(http->config.handler.user, exchange);
+    pthread_mutex_unlock(&exchange->lock);
 }
 
 /* -- answers ------------------------------------------------------------------------------------------------
@@ -275,7 +241,7 @@ static enum MHD_Result send_answer(struct fl_http_exchange *exchange)
     exchange->response_header_bytes +=
         (size_t)snprintf(length, sizeof(length), "%zu", range.size) + strlen("HTTP/1.1 200 OK\r\n") +
         strlen("Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n") + strlen("Content-Length: \r\n") + 2;
-    set_deadline(exchange->http, exchange->owner, transfer_ms(exchange->http, range.size));
+    fl_watch_enter(exchange->http->watch, &exchange->owner->watched, FL_WATCH_SENDING, range.size);
     enum MHD_Result queued = MHD_queue_response(exchange->mhd, (unsigned)answer->status, response);
     MHD_destroy_response(response);
     return queued;
@@ -297,11 +263,9 @@ static void *on_request_line(void *user, const char *uri, struct MHD_Connection 
     exchange->http = http;
     exchange->owner = owner;
     exchange->mhd = mhd;
-    fl_buf_init(&exchange->body, 0);
     pthread_mutex_init(&exchange->lock, NULL);
+    fl_watch_enter(http->watch, &owner->watched, FL_WATCH_HEAD, 0);
     pthread_mutex_lock(&http->lock);
-    owner->exchange = exchange;
-    owner->deadline_ms = now_ms() + http->config.head_ms;
     http->exchanges++;
     pthread_mutex_unlock(&http->lock);
     return exchange;
@@ -318,17 +282,13 @@ static void on_completed(void *user, struct MHD_Connection *mhd, void **context,
     if (!exchange)
         return;
     *context = NULL;
-    pthread_mutex_lock(&http->lock);
-    exchange->owner->exchange = NULL;
-    exchange->owner->deadline_ms = now_ms() + http->config.idle_ms;
-    pthread_mutex_unlock(&http->lock);
+    fl_watch_enter(http->watch, &exchange->owner->watched, FL_WATCH_IDLE, 0);
     pthread_mutex_lock(&exchange->lock); /* whoever has answered may still be about to let go of it */
     pthread_mutex_unlock(&exchange->lock);
     if (exchange->head_done)
         http->config.handler.done(http->config.handler.user, exchange, exchange->response_header_bytes);
     fl_shared_unref(exchange->answer.body);
-    atomic_fetch_sub(&http->in_flight_bytes, exchange->body.capacity);
-    fl_buf_done(&exchange->body);
+    fl_body_pool_give(exchange->pool, &exchange->body);
     pthread_mutex_destroy(&exchange->lock);
     free(exchange->path);
     free(exchange);
@@ -338,13 +298,6 @@ static void on_completed(void *user, struct MHD_Connection *mhd, void **context,
     pthread_mutex_unlock(&http->lock);
 }
 
-static void read_peer(struct connection *connection)
-{
-    if (connection->has_peer < 0)
-        connection->has_peer =
-            connection->session && fl_tls_peer_read(connection->session, &connection->peer) == FL_OK;
-}
-
 /* Bytes the head declares for the body; UINT64_MAX when it does not say (chunked). */
 static uint64_t declared_bytes(const struct fl_http_exchange *exchange)
 {
@@ -352,6 +305,22 @@ static uint64_t declared_bytes(const struct fl_http_exchange *exchange)
     if (fl_http_header(exchange, "Transfer-Encoding"))
         return UINT64_MAX;
     return length ? strtoull(length, NULL, 10) : 0;
+}
+
+/* Refuses the body, or reserves the memory for all of it. */
+static void reserve_body(struct fl_http_exchange *exchange, uint64_t declared)
+{
+    const struct fl_http_handler *handler = &exchange->http->config.handler;
+    uint64_t bytes = declared == UINT64_MAX ? exchange->body_limit : declared;
+    enum fl_status st = FL_ERR_LIMIT;
+
+    if (bytes && bytes <= exchange->body_limit) {
+        exchange->pool = exchange->owner->has_peer || !exchange->http->config.tls ? exchange->http->bodies
+                                                                                  : exchange->http->strangers;
+        st = fl_body_pool_take(exchange->pool, (size_t)bytes, &exchange->body) ? FL_ERR_NOMEM : FL_OK;
+    }
+    if (st)
+        handler->refuse(handler->user, exchange, st);
 }
 
 static enum MHD_Result take_head(struct fl_http_exchange *exchange, const char *method, const char *path)
@@ -368,16 +337,13 @@ static enum MHD_Result take_head(struct fl_http_exchange *exchange, const char *
         return MHD_NO;
     snprintf(exchange->method, sizeof(exchange->method), "%s", method);
     exchange->header_bytes = info ? info->header_size : 0;
-    read_peer(exchange->owner);
     exchange->head_done = 1;
     handler->head(handler->user, exchange, &exchange->body_limit);
-    if (!exchange->answered && declared != UINT64_MAX && declared > exchange->body_limit)
-        handler->refuse(handler->user, exchange, FL_ERR_LIMIT);
-    exchange->body.limit = exchange->body_limit;
-    if (declared == UINT64_MAX)
-        set_deadline(http, exchange->owner, transfer_ms(http, exchange->body_limit));
-    else if (declared)
-        set_deadline(http, exchange->owner, transfer_ms(http, declared));
+    if (!exchange->answered && declared)
+        reserve_body(exchange, declared);
+    if (declared)
+        fl_watch_enter(http->watch, &exchange->owner->watched, FL_WATCH_BODY,
+                       declared == UINT64_MAX ? exchange->body_limit : declared);
     /* An answer queued here closes the connection, which is right only when a body would follow that is not
      * to be sent, or is too long to be drained. */
     if (exchange->answered && declared &&
@@ -387,31 +353,17 @@ static enum MHD_Result take_head(struct fl_http_exchange *exchange, const char *
     return MHD_YES;
 }
 
-/* Grows the body's memory within the listener's budget. */
-static enum fl_status keep_body(struct fl_http_exchange *exchange, const char *data, size_t size)
-{
-    struct fl_http *http = exchange->http;
-    struct fl_buf *body = &exchange->body;
-    size_t before = body->capacity;
-
-    if (body->limit - body->size < size)
-        return FL_ERR_LIMIT;
-    if (atomic_load(&http->in_flight_bytes) + size > http->config.in_flight_bytes)
-        return FL_ERR_NOMEM;
-    enum fl_status st = fl_buf_append(body, data, size);
-    atomic_fetch_add(&http->in_flight_bytes, body->capacity - before);
-    return st;
-}
-
 static enum MHD_Result take_body(struct fl_http_exchange *exchange, const char *data, size_t size)
 {
     const struct fl_http_handler *handler = &exchange->http->config.handler;
-    if (!exchange->answered) {
-        enum fl_status st = keep_body(exchange, data, size);
-        if (st)
-            handler->refuse(handler->user, exchange, st);
+    if (!exchange->answered && size <= exchange->body_limit - exchange->body_size &&
+        size <= exchange->body.capacity - exchange->body_size) {
+        memcpy(exchange->body.data + exchange->body_size, data, size);
+        exchange->body_size += size;
         return MHD_YES;
     }
+    if (!exchange->answered) /* a chunked one that goes on */
+        handler->refuse(handler->user, exchange, FL_ERR_LIMIT);
     exchange->drained += size;
     return exchange->drained > DRAIN_BYTES ? MHD_NO : MHD_YES;
 }
@@ -421,7 +373,7 @@ static enum MHD_Result take_end(struct fl_http_exchange *exchange)
     const struct fl_http_handler *handler = &exchange->http->config.handler;
     if (!exchange->dispatched && !exchange->answered) {
         exchange->dispatched = 1;
-        set_deadline(exchange->http, exchange->owner, UINT64_MAX);
+        fl_watch_wait(exchange->http->watch, &exchange->owner->watched, exchange);
         handler->request(handler->user, exchange);
     }
     pthread_mutex_lock(&exchange->lock);
@@ -481,12 +433,14 @@ static struct MHD_Daemon *start_daemon(struct fl_http *http)
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)FL_TLS_PRIORITIES},
         {MHD_OPTION_END, 0, NULL},
     };
+    /* Each thread may take as many as there may be, and some that will be refused: the watch decides. */
+    size_t connections = config->threads * (config->watch.limits.total + SPARE_CONNECTIONS);
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
 
-    return MHD_start_daemon(flags, 0, NULL, NULL, on_access, http, MHD_OPTION_EXTERNAL_LOGGER, on_library_log,
-                            http, MHD_OPTION_LISTEN_SOCKET, config->listen_fd, MHD_OPTION_THREAD_POOL_SIZE,
-                            config->threads, MHD_OPTION_CONNECTION_LIMIT, config->connections,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES,
+    return MHD_start_daemon(flags, 0, on_accept, http, on_access, http, MHD_OPTION_EXTERNAL_LOGGER,
+                            on_library_log, http, MHD_OPTION_LISTEN_SOCKET, config->listen_fd,
+                            MHD_OPTION_THREAD_POOL_SIZE, config->threads, MHD_OPTION_CONNECTION_LIMIT,
+                            (unsigned)connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES,
                             MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_NOTIFY_COMPLETED,
                             on_completed, http, MHD_OPTION_URI_LOG_CALLBACK, on_request_line, http,
                             MHD_OPTION_ARRAY, config->tls ? tls : none, MHD_OPTION_END);
@@ -494,6 +448,9 @@ static struct MHD_Daemon *start_daemon(struct fl_http *http)
 
 static void http_free(struct fl_http *http)
 {
+    fl_watch_free(http->watch);
+    fl_body_pool_free(http->bodies);
+    fl_body_pool_free(http->strangers);
     pthread_cond_destroy(&http->changed);
     pthread_mutex_destroy(&http->lock);
     free(http);
@@ -512,32 +469,47 @@ enum fl_status fl_http_start(const struct fl_http_config *config, struct fl_http
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&http->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    http->config.watch.gone = on_gone;
+    http->config.watch.user = http;
+    enum fl_status st = fl_body_pool_new(config->in_flight_bytes, &http->bodies);
+    if (!st)
+        st = fl_body_pool_new(STRANGER_BYTES, &http->strangers);
+    if (st)
+        fl_error_nomem(err);
+    else
+        st = fl_watch_new(&http->config.watch, &http->watch, err);
+    if (st) {
+        http_free(http);
+        return st;
+    }
     http->daemon = start_daemon(http);
     if (!http->daemon) {
+        fl_watch_stop(http->watch);
         http_free(http);
         return fl_error_set(err, FL_ERR_IO, "cannot start the HTTP listener");
     }
-    if (pthread_create(&http->watch_thread, NULL, watch_main, http)) {
-        MHD_stop_daemon(http->daemon);
-        http_free(http);
-        return fl_error_set(err, FL_ERR_IO, "cannot start the thread that watches connections");
-    }
     *ret_http = http;
     return FL_OK;
+}
+
+/* Until every exchange is over, or STOP_WAIT_MS have passed. */
+static void await_exchanges(struct fl_http *http)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += STOP_WAIT_MS / 1000;
+    pthread_mutex_lock(&http->lock);
+    while (http->exchanges && !pthread_cond_timedwait(&http->changed, &http->lock, &until))
+        ;
+    pthread_mutex_unlock(&http->lock);
 }
 
 void fl_http_stop(struct fl_http *http)
 {
     if (!http)
         return;
-    uint64_t until = now_ms() + STOP_WAIT_MS;
-    pthread_mutex_lock(&http->lock);
-    for (uint64_t now = now_ms(); http->exchanges && now < until; now = now_ms())
-        wait_ms(http, until - now);
-    http->stopping = 1;
-    pthread_cond_broadcast(&http->changed);
-    pthread_mutex_unlock(&http->lock);
-    pthread_join(http->watch_thread, NULL);
+    await_exchanges(http);
+    fl_watch_stop(http->watch);
     MHD_stop_daemon(http->daemon);
     http_free(http);
 }
@@ -557,7 +529,7 @@ const char *fl_http_path(const struct fl_http_exchange *exchange)
 
 struct fl_bytes fl_http_body(const struct fl_http_exchange *exchange)
 {
-    return fl_buf_view(&exchange->body);
+    return (struct fl_bytes){exchange->body.data, exchange->body_size};
 }
 
 uint64_t fl_http_header_bytes(const struct fl_http_exchange *exchange)
@@ -577,7 +549,17 @@ const char *fl_http_header(const struct fl_http_exchange *exchange, const char *
 
 const struct fl_tls_peer *fl_http_peer(const struct fl_http_exchange *exchange)
 {
-    return exchange->owner->has_peer > 0 ? &exchange->owner->peer : NULL;
+    return exchange->owner->has_peer ? &exchange->owner->peer : NULL;
+}
+
+uint64_t fl_http_peer_address(const struct fl_http_exchange *exchange)
+{
+    return fl_address_hash(&exchange->owner->watched.address);
+}
+
+size_t fl_http_body_limit(const struct fl_http_exchange *exchange)
+{
+    return exchange->body_limit;
 }
 
 void fl_http_set_data(struct fl_http_exchange *exchange, void *data)

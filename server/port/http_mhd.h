@@ -14,6 +14,7 @@
 #include "base/shared.h"
 #include "platform/error.h"
 #include "server/port/http_tls.h"
+#include "server/port/watch.h"
 
 #define FL_HTTP_ETAG_BYTES 96
 
@@ -38,7 +39,8 @@ struct fl_http_handler {
     void (*head)(void *user, struct fl_http_exchange *exchange, size_t *ret_body_limit);
     /* The whole request has arrived: fl_http_answer() now or later. */
     void (*request)(void *user, struct fl_http_exchange *exchange);
-    /* The body cannot be taken and must be answered now: FL_ERR_LIMIT (too long), FL_ERR_NOMEM. */
+    /* The body cannot be taken and must be answered now: FL_ERR_LIMIT: it is longer than
+     * fl_http_body_limit(); FL_ERR_NOMEM: as many bodies as may be are being read. */
     void (*refuse)(void *user, struct fl_http_exchange *exchange, enum fl_status st);
     /* The peer has gone while the answer is awaited; it should come soon, to nobody. */
     void (*gone)(void *user, struct fl_http_exchange *exchange);
@@ -50,10 +52,9 @@ struct fl_http_config {
     int listen_fd;              /* bound and listening; closed by fl_http_stop */
     struct fl_tls *tls;         /* NULL: none */
     struct fl_bytes chain, key; /* PEM with a zero behind its end, for TLS; borrowed during the start */
-    unsigned threads, connections;
-    uint64_t head_ms;       /* within which handshake and head of a request must arrive */
-    uint64_t idle_ms;       /* that a connection may wait for its next request */
-    size_t in_flight_bytes; /* of all bodies being read at once */
+    unsigned threads;
+    struct fl_watch_config watch; /* limits and deadlines; gone and user are the listener's */
+    size_t in_flight_bytes;       /* of all bodies being read at once, but for those of strangers */
     struct fl_http_handler handler;
 };
 
@@ -76,6 +77,9 @@ const char *fl_http_query(const struct fl_http_exchange *exchange, const char *n
 const char *fl_http_header(const struct fl_http_exchange *exchange, const char *name);
 /* NULL: the peer showed no certificate. */
 const struct fl_tls_peer *fl_http_peer(const struct fl_http_exchange *exchange);
+
+uint64_t fl_http_peer_address(const struct fl_http_exchange *exchange); /* a hash */
+size_t fl_http_body_limit(const struct fl_http_exchange *exchange);     /* what head has filled in */
 
 /* What the handler keeps with an exchange; NULL at first. */
 void fl_http_set_data(struct fl_http_exchange *exchange, void *data);

@@ -162,8 +162,24 @@ enum fl_status fl_tls_reload(struct fl_tls *tls, struct fl_bytes chain, struct f
     return FL_OK;
 }
 
-enum fl_status fl_tls_attach(struct fl_tls *tls, void *session)
+/* The peer's Finished message has arrived. The pointer of the session store, which servers of this kind
+ * do not have, is the one that libmicrohttpd leaves to us. */
+static int on_finished(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
+                       const gnutls_datum_t *message)
 {
+    const struct fl_tls_hook *hook = gnutls_db_get_ptr(session);
+    (void)type;
+    (void)when;
+    (void)message;
+    if (incoming)
+        hook->finished(hook->user);
+    return 0;
+}
+
+enum fl_status fl_tls_attach(struct fl_tls *tls, void *session, const struct fl_tls_hook *hook)
+{
+    gnutls_db_set_ptr(session, (void *)hook);
+    gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_FINISHED, GNUTLS_HOOK_POST, on_finished);
     pthread_mutex_lock(&tls->lock);
     gnutls_certificate_credentials_t handle = tls->newest->handle;
     pthread_mutex_unlock(&tls->lock);

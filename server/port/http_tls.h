@@ -27,8 +27,14 @@ void fl_tls_free(struct fl_tls *tls);
 FL_MUST_CHECK enum fl_status fl_tls_reload(struct fl_tls *tls, struct fl_bytes chain, struct fl_bytes key,
                                            struct fl_bytes trust, struct fl_error *err);
 
-/* Prepares a new session, before its handshake; tls must outlive it. */
-FL_MUST_CHECK enum fl_status fl_tls_attach(struct fl_tls *tls, void *session);
+/* Who hears of the end of a handshake, inside of it. */
+struct fl_tls_hook {
+    void (*finished)(void *user);
+    void *user;
+};
+
+/* Prepares a new session, before its handshake; tls and hook must outlive it. */
+FL_MUST_CHECK enum fl_status fl_tls_attach(struct fl_tls *tls, void *session, const struct fl_tls_hook *hook);
 
 /* What the peer's certificate says. */
 struct fl_tls_peer {

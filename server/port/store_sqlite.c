@@ -208,6 +208,16 @@ enum fl_status fl_store_open(const char *path, const char *blob_dir, struct fl_e
     return FL_OK;
 }
 
+enum fl_status fl_store_forgo_durability(struct fl_store *calls, struct fl_error *err)
+{
+    struct fl_sqlite_store *store = fl_sqlite_store_of(calls);
+    enum fl_status st = fl_database_execute(store->database, "PRAGMA synchronous=OFF");
+    if (st)
+        return fl_error_set(err, st, "store.durability: %s", fl_database_error(store->database));
+    fl_blobs_forgo_sync(store->blobs);
+    return FL_OK;
+}
+
 void fl_store_close(struct fl_store *calls)
 {
     if (!calls)

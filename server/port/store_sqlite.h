@@ -16,6 +16,10 @@
 FL_MUST_CHECK enum fl_status fl_store_open(const char *path, const char *blob_dir, struct fl_error *err,
                                            struct fl_store **ret_store);
 
+/* From now on commits survive a crash of the process, but not of the machine: for measurements of what
+ * durability costs. */
+FL_MUST_CHECK enum fl_status fl_store_forgo_durability(struct fl_store *store, struct fl_error *err);
+
 /* No call may be running in another thread. NULL is accepted. */
 void fl_store_close(struct fl_store *store);
 

@@ -465,6 +465,72 @@ static void test_backoff_has_full_jitter_a_cap_and_respects_the_server(void **st
     assert_true(w->effect.wait_ms >= 7000);
 }
 
+static void test_429_and_503_wait_as_the_server_says_and_no_longer_than_the_cap(void **state)
+{
+    static const struct {
+        enum world_fault fault;
+        uint64_t retry_after_ms, least_ms, most_ms;
+    } cases[] = {
+        {FAULT_429, 0, 0, FL_BACKOFF_BASE_MS},
+        {FAULT_429, 20000, 20000, 20000 + FL_BACKOFF_BASE_MS},
+        {FAULT_503, 20000, 20000, 20000 + FL_BACKOFF_BASE_MS},
+        {FAULT_503, UINT64_MAX, FL_BACKOFF_RETRY_AFTER_MS, FL_BACKOFF_RETRY_AFTER_MS + FL_BACKOFF_BASE_MS},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct world *w = *state;
+        w->retry_after_ms = cases[i].retry_after_ms;
+        world_fault(w, FL_ROUTE_UPDATE, cases[i].fault, 1);
+        world_until(w, FL_CLIENT_WAIT);
+        assert_in_range(w->effect.wait_ms, cases[i].least_ms, cases[i].most_ms);
+        w->retry_after_ms = 0;
+        assert_ok(world_run(w));
+        assert_int_equal(w->accepted_count, 4);
+        teardown(state);
+        setup(state);
+    }
+}
+
+/* An answer that settles something ends a series of failures; a new client begins without one. */
+static void test_nothing_but_failures_makes_waits_longer(void **state)
+{
+    struct world *w = *state;
+    uint64_t largest = 0;
+    for (int i = 0; i < 30; i++) {
+        world_fault(w, FL_ROUTE_UPDATE, FAULT_429, 1);
+        world_until(w, FL_CLIENT_WAIT);
+        largest = w->effect.wait_ms > largest ? w->effect.wait_ms : largest;
+        assert_ok(world_start(w));
+    }
+    assert_true(largest <= FL_BACKOFF_BASE_MS);
+}
+
+static void test_R3_413_stops_with_both_limits_and_keeps_the_outbox(void **state)
+{
+    static const struct {
+        enum world_fault fault;
+        const char *words;
+    } cases[] = {{FAULT_413, "at most 65536"}, {FAULT_413_PROXY, "does not say how much"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct world *w = *state;
+        char size[32];
+        world_fault(w, FL_ROUTE_UPDATE, cases[i].fault, 1000);
+        assert_status(world_run(w), FL_ERR_LIMIT);
+        assert_int_equal(w->sent_count, 1); /* not again and again */
+        snprintf(size, sizeof size, "has %zu bytes", w->sent[0].size);
+        assert_non_null(strstr(w->effect.reason, cases[i].words));
+        assert_non_null(strstr(w->effect.reason, size));
+        assert_non_null(strstr(w->effect.reason, "limits.update_bytes"));
+        world_fault(w, FL_ROUTE_UPDATE, FAULT_NONE, 0);
+        assert_ok(world_start(w));
+        assert_ok(world_run(w));
+        assert_true(fl_bytes_equal(fl_buf_view(&w->sent[0]), fl_buf_view(&w->sent[1])));
+        assert_int_equal(w->accepted_count, 4);
+        world_check_law(w);
+        teardown(state);
+        setup(state);
+    }
+}
+
 #define RULE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -498,6 +564,9 @@ int main(void)
         RULE(test_unknown_codecs_are_refused),
         RULE(test_every_codec_runs),
         RULE(test_backoff_has_full_jitter_a_cap_and_respects_the_server),
+        RULE(test_429_and_503_wait_as_the_server_says_and_no_longer_than_the_cap),
+        RULE(test_nothing_but_failures_makes_waits_longer),
+        RULE(test_R3_413_stops_with_both_limits_and_keeps_the_outbox),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

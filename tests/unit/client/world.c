@@ -365,8 +365,17 @@ static void answer(struct world *w)
     case FAULT_LOST_BEFORE:
         event->status = FL_ERR_NETWORK;
         return;
+    case FAULT_413:
+        assert_ok(fl_buf_printf(&w->answer, "{\"error\":\"FL_ERR_LIMIT\",\"limit_bytes\":65536}"));
+        event->http_status = 413;
+        break;
+    case FAULT_413_PROXY:
+        assert_ok(fl_buf_printf(&w->answer, "<html>413 Request Entity Too Large</html>"));
+        event->http_status = 413;
+        break;
+    case FAULT_429:
     case FAULT_503:
-        event->http_status = 503;
+        event->http_status = fault == FAULT_429 ? 429 : 503;
         event->retry_after_ms = w->retry_after_ms;
         return;
     case FAULT_HTML_200:

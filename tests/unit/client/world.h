@@ -27,6 +27,9 @@ enum world_fault {
     FAULT_WRONG_DIGEST,
     FAULT_CUT, /* the body loses its last byte */
     FAULT_403,
+    FAULT_413,       /* as the server refuses an update that is too long */
+    FAULT_413_PROXY, /* as something before it does */
+    FAULT_429,
     FAULT_BAD_DELTA, /* model: a delta with a wrong value */
     FAULT_BAD_SNAPSHOT,
     FAULT_BAD_DELTA_ALWAYS, /* the same, even to a client that asks for a snapshot */
