@@ -25,12 +25,6 @@
 #define TIME_SIZE     sizeof("YYYYMMDDhhmmss")
 #define LATEST_TIME_S INT64_C(253402300799) /* the end of year 9999, the last that a certificate can name */
 
-#if MBEDTLS_VERSION_MAJOR < 3
-#define check_pair(cert_key, key) mbedtls_pk_check_pair(cert_key, key)
-#else
-#define check_pair(cert_key, key) mbedtls_pk_check_pair(cert_key, key, fl_crypto_rng, NULL)
-#endif
-
 struct fl_authority {
     pthread_mutex_t lock; /* signing writes to the key's precomputed tables */
     mbedtls_x509_crt cert;
@@ -204,7 +198,7 @@ enum fl_status fl_authority_new(struct fl_bytes cert_pem, struct fl_bytes key_pe
     if (st)
         goto out;
     fl_crypto_common_name(&authority->cert, name, sizeof(name));
-    if (check_pair(&authority->cert.pk, &authority->key)) {
+    if (!fl_crypto_is_pair(&authority->cert.pk, &authority->key)) {
         st = fl_error_set(err, FL_ERR_AUTH, "the authority's key does not belong to its certificate");
         goto out;
     }

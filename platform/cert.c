@@ -1,8 +1,13 @@
+#define MBEDTLS_ALLOW_PRIVATE_ACCESS /* mbedTLS 3: what stands in a signature */
+
 #include "platform/cert.h"
 
 #include <arpa/inet.h>
 #include <string.h>
 
+#include <mbedtls/md.h>
+#include <mbedtls/pk.h>
+#include <mbedtls/version.h>
 #include <mbedtls/x509_crt.h>
 
 #include "platform/crypto_port.h"
@@ -78,4 +83,60 @@ int64_t fl_cert_due_s(const struct fl_cert_info *info, double part)
     int64_t life_s = info->not_after_s - info->not_before_s - FL_AUTHORITY_DAY_S;
 
     return info->not_after_s - (int64_t)(part * (double)(life_s > 0 ? life_s : 0));
+}
+
+/* A trust anchor's own signature is what mbedtls_x509_crt_verify leaves out. */
+static int verify_self(mbedtls_x509_crt *root)
+{
+    unsigned char digest[MBEDTLS_MD_MAX_SIZE];
+    const mbedtls_md_info_t *info = mbedtls_md_info_from_type(root->sig_md);
+    int code = info ? mbedtls_md(info, root->tbs.p, root->tbs.len, digest) : MBEDTLS_ERR_X509_BAD_INPUT_DATA;
+
+    if (!code)
+        code = mbedtls_pk_verify_ext(root->sig_pk, root->sig_opts, &root->pk, root->sig_md, digest,
+                                     mbedtls_md_get_size(info), root->sig.p, root->sig.len);
+    return code;
+}
+
+enum fl_status fl_cert_root_check(struct fl_bytes root_pem, struct fl_error *err)
+{
+    mbedtls_x509_crt root;
+    enum fl_status st;
+
+    mbedtls_x509_crt_init(&root);
+    st = fl_crypto_parse_cert(root_pem, &root, err);
+    if (!st) {
+        int code = verify_self(&root);
+        if (code)
+            st = fl_crypto_error(err, FL_ERR_CORRUPT, "the certificate is damaged, or is no root", code);
+    }
+    mbedtls_x509_crt_free(&root);
+    return st;
+}
+
+bool fl_crypto_is_pair(const mbedtls_pk_context *public_key, const mbedtls_pk_context *private_key)
+{
+#if MBEDTLS_VERSION_MAJOR < 3
+    return mbedtls_pk_check_pair(public_key, private_key) == 0;
+#else
+    return mbedtls_pk_check_pair(public_key, private_key, fl_crypto_rng, NULL) == 0;
+#endif
+}
+
+enum fl_status fl_cert_key_check(struct fl_bytes chain_pem, struct fl_bytes key_pem, struct fl_error *err)
+{
+    mbedtls_x509_crt chain;
+    mbedtls_pk_context key;
+    enum fl_status st;
+
+    mbedtls_x509_crt_init(&chain);
+    mbedtls_pk_init(&key);
+    st = fl_crypto_parse_cert(chain_pem, &chain, err);
+    if (!st)
+        st = fl_crypto_parse_key(key_pem, &key, err);
+    if (!st && !fl_crypto_is_pair(&chain.pk, &key))
+        st = fl_error_set(err, FL_ERR_AUTH, "the key is damaged, or of another certificate");
+    mbedtls_x509_crt_free(&chain);
+    mbedtls_pk_free(&key);
+    return st;
 }

@@ -30,6 +30,15 @@ FL_MUST_CHECK enum fl_status fl_cert_names_read(struct fl_bytes pem_or_der, stru
 FL_MUST_CHECK enum fl_status fl_cert_chain_check(struct fl_bytes chain_pem, struct fl_bytes root_pem,
                                                  struct fl_error *err);
 
+/* Whether a root (PEM) is whole: its own signature, which a look at a chain leaves out. FL_ERR_CORRUPT when
+ * it is not, FL_ERR_FORMAT, FL_ERR_NOMEM. */
+FL_MUST_CHECK enum fl_status fl_cert_root_check(struct fl_bytes root_pem, struct fl_error *err);
+
+/* Whether a private key (PEM) is that of the chain's first certificate. FL_ERR_AUTH when it is not,
+ * FL_ERR_FORMAT, FL_ERR_NOMEM. */
+FL_MUST_CHECK enum fl_status fl_cert_key_check(struct fl_bytes chain_pem, struct fl_bytes key_pem,
+                                               struct fl_error *err);
+
 /* When a certificate should be renewed: as soon as less than part (0 to 1) of its life is left, seconds since
  * 1970 UTC. Its life is counted from a day after its beginning, when it was issued (rule R22). */
 int64_t fl_cert_due_s(const struct fl_cert_info *info, double part);

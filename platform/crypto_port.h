@@ -29,6 +29,10 @@ FL_MUST_CHECK enum fl_status fl_crypto_parse_key(struct fl_bytes pem_or_der, str
 FL_MUST_CHECK enum fl_status fl_crypto_parse_cert(struct fl_bytes pem_or_der, struct mbedtls_x509_crt *cert,
                                                   struct fl_error *err);
 
+/* Does the private key belong to the public one? */
+bool fl_crypto_is_pair(const struct mbedtls_pk_context *public_key,
+                       const struct mbedtls_pk_context *private_key);
+
 /* Appends a certificate's DER as PEM. */
 FL_MUST_CHECK enum fl_status fl_crypto_write_cert(struct fl_buf *ret_pem, const unsigned char *der,
                                                   size_t size, struct fl_error *err);

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "client/core/backoff.h"
+#include "platform/cert.h"
 #include "platform/crypto.h"
 #include "platform/dir.h"
 #include "protocol/routes.h"
@@ -29,21 +30,59 @@ enum fl_status fl_identity_paths(const char *state_dir, struct fl_identity *ret_
     return st;
 }
 
+/* Reads one file of the identity. A file that is there and cannot be used is damage. */
+static enum fl_status read_pem(const char *path, struct fl_buf *pem, struct fl_error *err)
+{
+    enum fl_status st = fl_file_read(path, pem, err);
+    return st == FL_ERR_LIMIT ? FL_ERR_CORRUPT : st;
+}
+
+static enum fl_status name_damage(const char *path, enum fl_status st, struct fl_error *err)
+{
+    if (!st || st == FL_ERR_NOMEM)
+        return st;
+    return fl_error_set(err, FL_ERR_CORRUPT,
+                        "%s: %s; root.pem, key.pem and client.pem belong together: put them back from a "
+                        "backup of the state folder, or enrol again in a new one",
+                        path, err ? err->text : "");
+}
+
+/* Are the three files whole, and of one enrolment? A damaged one would otherwise fail every connection. */
+static enum fl_status check_identity(const struct fl_identity *identity, struct fl_bytes root,
+                                     struct fl_error *err)
+{
+    struct fl_buf key, chain;
+    fl_buf_init(&key, PEM_MAX_BYTES);
+    fl_buf_init(&chain, PEM_MAX_BYTES);
+    enum fl_status st = read_pem(identity->cert_path, &chain, err);
+    if (!st)
+        st = read_pem(identity->key_path, &key, err);
+    if (!st)
+        st = name_damage(identity->root_path, fl_cert_root_check(root, err), err);
+    if (!st)
+        st = name_damage(identity->cert_path, fl_cert_chain_check(fl_buf_view(&chain), root, err), err);
+    if (!st)
+        st = name_damage(identity->key_path, fl_cert_key_check(fl_buf_view(&chain), fl_buf_view(&key), err),
+                         err);
+    if (key.data)
+        fl_secret_wipe(key.data, key.size);
+    fl_buf_done(&key);
+    fl_buf_done(&chain);
+    return st;
+}
+
 enum fl_status fl_identity_connect(const char *state_dir, const char *url, int stop_fd,
                                    struct fl_clock *clock, struct fl_http **ret_http, struct fl_error *err)
 {
     struct fl_identity identity;
     struct fl_buf root;
-    uint64_t size;
     enum fl_status st = fl_identity_paths(state_dir, &identity, err);
     if (st)
         return st;
     fl_buf_init(&root, PEM_MAX_BYTES);
-    st = fl_file_size(identity.cert_path, &size, err);
+    st = read_pem(identity.root_path, &root, err);
     if (!st)
-        st = fl_file_size(identity.key_path, &size, err);
-    if (!st)
-        st = fl_file_read(identity.root_path, &root, err);
+        st = check_identity(&identity, fl_buf_view(&root), err);
     if (st == FL_ERR_NOT_FOUND)
         st = fl_error_set(err, FL_ERR_AUTH, "%s is not enrolled: run `fl-client enroll` first (%s)",
                           state_dir, err ? err->text : "");

@@ -87,14 +87,7 @@ static void do_request(struct runner *r, const struct fl_client_effect *effect, 
 static enum fl_status train(struct runner *r, const struct fl_client_effect *effect,
                             struct fl_client_event *event)
 {
-    const struct fl_run_info *info = fl_client_run_info(r->client);
-    enum fl_status st = FL_OK;
-    if (!r->trainer)
-        st = fl_trainer_new_builtin(&info->model, &r->data.train, &r->data.test, r->env, &r->trainer,
-                                    &r->error);
-    if (st)
-        return st;
-    st = fl_trainer_evaluate(r->trainer, effect->start, &event->metrics);
+    enum fl_status st = fl_trainer_evaluate(r->trainer, effect->start, &event->metrics);
     if (st == FL_ERR_NOT_FINITE)
         fl_log(FL_LOG_WARN, "client.round", "status=%s: the loss of the server's model is not finite",
                fl_status_name(st));
@@ -107,10 +100,7 @@ static enum fl_status train(struct runner *r, const struct fl_client_effect *eff
 static void do_train(struct runner *r, const struct fl_client_effect *effect, struct fl_client_event *event)
 {
     *event = (struct fl_client_event){.kind = FL_CLIENT_TRAINED};
-    r->error.text[0] = 0;
     event->status = train(r, effect, event);
-    if (event->status && r->error.text[0])
-        fl_log(FL_LOG_ERROR, "client.train", "%s", r->error.text);
 }
 
 static void do_save(struct runner *r, const struct fl_client_effect *effect, struct fl_client_event *event)
@@ -128,6 +118,17 @@ static void do_wait(const struct fl_client_effect *effect, struct fl_client_even
     (void)poll(&stop, 1, (int)effect->wait_ms);
 }
 
+/* Before work is asked for: a client whose data do not fit the model takes no place in a round. */
+static enum fl_status make_trainer(struct runner *r, struct fl_error *err)
+{
+    const struct fl_run_info *info = fl_client_run_info(r->client);
+    enum fl_status st =
+        fl_trainer_new_builtin(&info->model, &r->data.train, &r->data.test, r->env, &r->trainer, err);
+    return st ? fl_error_set(err, st, "run %s and the data of this client do not fit: %s", r->config->run,
+                             err ? err->text : "")
+              : FL_OK;
+}
+
 static enum fl_status loop(struct runner *r, struct fl_error *err)
 {
     struct fl_client_event event = {.kind = FL_CLIENT_STARTED};
@@ -137,6 +138,11 @@ static enum fl_status loop(struct runner *r, struct fl_error *err)
         if (fl_signals_stop_requested())
             event = (struct fl_client_event){.kind = FL_CLIENT_STOP_REQUESTED};
         fl_client_next(r->client, &event, &effect);
+        if (!r->trainer && effect.kind == FL_CLIENT_REQUEST && effect.route.kind == FL_ROUTE_WORK) {
+            st = make_trainer(r, err);
+            if (st)
+                return st;
+        }
         switch (effect.kind) {
         case FL_CLIENT_REQUEST:
             st = fl_renewal_keep(&r->renewal, &r->http, err);

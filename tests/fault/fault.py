@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -50,24 +49,6 @@ round: {{target: {clients - clients // 2}, minimum: 1, over_select: {clients // 
     return path
 
 
-def write_client(lab, name, index, clients):
-    path = lab.folder / f"{name}.yaml"
-    path.write_text(f"""server: {{url: "https://127.0.0.1:{lab.port}"}}
-run: {RUN}
-state: {lab.folder / name}
-keep_history: true
-poll_ms: 3000
-data:
-  path: {TOP / "deploy" / "data" / "digits.csv.gz"}
-  scale: 0.0625
-  partition: dirichlet
-  alpha: 0.5
-  clients: {clients}
-  index: {index}
-""")
-    return path
-
-
 class Fault:
     def __init__(self, lab, options):
         self.lab, self.options = lab, options
@@ -84,7 +65,7 @@ class Fault:
         lab.call(lab.server_program, "run", "create", write_run(lab.folder, self.options.clients, self.options.seed % 2), "--dir", lab.server_folder)
         for index, name in enumerate(self.names):
             lab.enroll(name, token)
-            self.configs[name] = write_client(lab, name, index, self.options.clients)
+            self.configs[name] = lab.write_client(name, index, self.options.clients, RUN)
             lab.start_client(name, self.configs[name])
         wait_until(lambda: self.version() >= 2, 60, "the first versions")
 
@@ -134,12 +115,7 @@ class Fault:
             raise RuntimeError(f"the server's clean stop ended with {lab.server.returncode}")
 
     def audit(self, server_folder, quiet=False):
-        done = subprocess.run([sys.executable, HERE / "audit.py", "--server", server_folder, "--run", RUN,
-                               "--model", self.lab.folder / "model.safetensors", *[self.lab.folder / n for n in self.names]],
-                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL if quiet else None, text=True)
-        if not done.stdout:
-            raise RuntimeError("the audit itself failed")
-        return json.loads(done.stdout)
+        return self.lab.audit(RUN, self.names, self.lab.folder / "model.safetensors", server_folder, quiet)
 
     def audit_notices(self):
         """The audit is worth something only if it sees a lost, a doubled and a misplaced update: plants each in a copy."""

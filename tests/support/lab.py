@@ -4,6 +4,7 @@ import os
 import pathlib
 import socket
 import subprocess
+import sys
 import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -60,6 +61,31 @@ class Lab:
     def enroll(self, name, token):
         self.call(self.client_program, "enroll", "--server", f"https://127.0.0.1:{self.port}", "--token", token,
                   "--ca-fingerprint", self.fingerprint, "--state", self.folder / name, "--name", name)
+
+    def write_client(self, name, index, clients, run, url=None, **settings):
+        """A client's configuration for its part of the digits; settings come on top ({"data.alpha": 1} changes one of a group)."""
+        data = {"path": TOP / "deploy" / "data" / "digits.csv.gz", "scale": 0.0625, "partition": "dirichlet", "alpha": 0.5,
+                "clients": clients, "index": index}
+        top = {"run": run, "state": self.folder / name, "keep_history": "true", "poll_ms": 3000}
+        for key, value in settings.items():
+            if key.startswith("data."):
+                data[key[5:]] = value
+            else:
+                top[key] = value
+        lines = [f'server: {{url: "{url or f"https://127.0.0.1:{self.port}"}"}}', *(f"{k}: {v}" for k, v in top.items()),
+                 "data:", *(f"  {k}: {v}" for k, v in data.items())]
+        path = self.folder / f"{name}.yaml"
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    def audit(self, run, names, model, server_folder=None, quiet=False):
+        """The books of tests/fault/audit.py as a dictionary, from the exported model and the clients' folders."""
+        done = subprocess.run([sys.executable, TOP / "tests" / "fault" / "audit.py", "--server", server_folder or self.server_folder,
+                               "--run", run, "--model", model, *[self.folder / n for n in names]],
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL if quiet else None, text=True)
+        if not done.stdout:
+            raise RuntimeError("the audit itself failed")
+        return json.loads(done.stdout)
 
     # ---- processes that stay ----
 

@@ -516,6 +516,12 @@ static void test_R20_a_lost_answer_is_asked_for_again_with_the_same_key(void **s
 
     assert_status(enroll("s2", fingerprint, &err, client), FL_ERR_EXISTS);
     assert_ok(fl_path_join(dir, "s2", path, NULL));
+    /* This peer hands out the chain of another key, which is noticed before it is used. */
+    assert_status(fl_identity_connect(path, url, -1, NULL, &http, &err), FL_ERR_CORRUPT);
+    assert_non_null(strstr(err.text, "s2/key.pem"));
+    fl_buf_done(&key);
+    read_file("client-1.key", &key);
+    write_file("s2/key.pem", fl_buf_view(&key));
     assert_ok(fl_identity_connect(path, url, -1, NULL, &http, &err));
     fl_http_free(http);
     assert_ok(fl_path_join(dir, "s1", path, NULL));
