@@ -33,5 +33,6 @@ struct bench_options {
     }
 
 extern const struct fl_command bench_footprint;
+extern const struct fl_command bench_server;
 
 #endif
