@@ -43,8 +43,9 @@ static enum fl_status csv_add(struct fl_rows *rows, char *line, size_t number, s
 {
     struct fl_place place = {rows->name, number, 1};
     char *field, *rest = line;
+    size_t feature = 0;
     int32_t label;
-    float *x;
+    float value;
 
     for (size_t column = 0; column < label_at; column++)
         rest = strchr(rest, ',') + 1;
@@ -54,12 +55,17 @@ static enum fl_status csv_add(struct fl_rows *rows, char *line, size_t number, s
     enum fl_status st = fl_data_number_parse_label(&place, rest, &label, err);
     *label_end = kept;
     if (!st)
-        st = fl_rows_add(rows, label, number, &x, err);
+        st = fl_rows_add(rows, label, number, err);
+    if (!st && rows->scan && !fl_rows_wants(rows))
+        return FL_OK; /* another client's row, and the scan found it right */
     rest = line;
     place.column = 1;
     while (!st && (field = strsep(&rest, ","))) {
-        if (place.column != label_at + 1)
-            st = fl_data_number_parse(&place, field, x++, err);
+        if (place.column != label_at + 1) {
+            st = fl_data_number_parse(&place, field, &value, err);
+            if (!st)
+                fl_rows_put(rows, feature++, value);
+        }
         place.column++;
     }
     return st;
@@ -69,7 +75,6 @@ enum fl_status fl_csv_read(struct fl_stream *stream, struct fl_rows *rows, struc
 {
     const struct fl_data_source *source = rows->source;
     struct fl_lines lines;
-    size_t label_at = 0;
     enum fl_status st;
     char *line;
 
@@ -85,8 +90,8 @@ enum fl_status fl_csv_read(struct fl_stream *stream, struct fl_rows *rows, struc
         if (csv_blank(line))
             continue;
         size_t columns = csv_columns(line);
+        size_t label_at = source->label_column < 0 ? columns - 1 : (size_t)source->label_column;
         if (rows->features == 0) {
-            label_at = source->label_column < 0 ? columns - 1 : (size_t)source->label_column;
             if (label_at >= columns)
                 st = fl_error_set(err, FL_ERR_FORMAT, "%s:%zu: %zu columns, and the label is column %zu",
                                   rows->name, lines.number, columns, label_at + 1);

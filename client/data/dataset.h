@@ -36,11 +36,4 @@ struct fl_dataset {
 /* Frees what dataset owns and leaves it empty; NULL is accepted. */
 void fl_dataset_done(struct fl_dataset *dataset);
 
-/* Copies the given rows, in the given order. rows: shape (count), each below from->rows. FL_ERR_NOMEM. */
-FL_MUST_CHECK enum fl_status fl_dataset_select(const struct fl_dataset *from, const uint32_t *rows,
-                                               size_t count, struct fl_dataset *ret_dataset);
-
-/* Largest magnitude of each feature over all rows; 0 where every value is 0. ret_largest: shape (m). */
-void fl_dataset_magnitudes(const struct fl_dataset *dataset, float *ret_largest);
-
 #endif

@@ -4,13 +4,15 @@
 #include "client/data/formats.h"
 
 #define IDX_UBYTE      8
+#define IDX_SHORT      11
+#define IDX_INT        12
 #define IDX_LIMIT_DIMS 4
 
-/* The header of an IDX file: two zero bytes, type, number of dimensions, each dimension as 4 bytes, most
- * significant first (the format's description at the MNIST page of LeCun, Cortes and Burges). */
-static enum fl_status idx_read_header(struct fl_stream *stream, size_t least_dims, size_t most_dims,
-                                      uint64_t *ret_count, uint64_t *ret_each, struct fl_error *err)
+enum fl_status fl_idx_read_header(struct fl_stream *stream, size_t least_dims, size_t most_dims,
+                                  size_t *ret_element_bytes, uint64_t *ret_count, uint64_t *ret_each,
+                                  struct fl_error *err)
 {
+    static const uint8_t element_bytes[] = {[IDX_UBYTE] = 1, [IDX_SHORT] = 2, [IDX_INT] = 4};
     const char *name = fl_stream_name(stream);
     uint8_t head[4 + 4 * IDX_LIMIT_DIMS];
     uint64_t each = 1, count = 0;
@@ -21,13 +23,17 @@ static enum fl_status idx_read_header(struct fl_stream *stream, size_t least_dim
         return st;
     if (got < 4 || head[0] != 0 || head[1] != 0)
         return fl_error_set(err, FL_ERR_FORMAT, "%s: does not open like an IDX file", name);
-    if (head[2] != IDX_UBYTE)
+    if (ret_element_bytes && (head[2] >= sizeof(element_bytes) || element_bytes[head[2]] == 0))
+        return fl_error_set(err, FL_ERR_FORMAT,
+                            "%s: element type 0x%02x, expected 0x08, 0x0b or 0x0c (1, 2 or 4 bytes)", name,
+                            head[2]);
+    if (!ret_element_bytes && head[2] != IDX_UBYTE)
         return fl_error_set(err, FL_ERR_FORMAT, "%s: element type 0x%02x, expected 0x08 (unsigned byte)",
                             name, head[2]);
     if (head[3] < least_dims || head[3] > most_dims)
         return fl_error_set(err, FL_ERR_FORMAT, "%s: %u dimensions, expected %zu to %zu", name, head[3],
                             least_dims, most_dims);
-    size_t dims = head[3];
+    size_t dims = head[3], each_bytes = element_bytes[head[2]];
     st = fl_stream_read(stream, head, 4 * dims, &got, err);
     if (st)
         return st;
@@ -46,14 +52,15 @@ static enum fl_status idx_read_header(struct fl_stream *stream, size_t least_dim
         else
             each *= size;
     }
+    if (ret_element_bytes)
+        *ret_element_bytes = each_bytes;
     *ret_count = count;
     *ret_each = each;
     return FL_OK;
 }
 
-/* Exactly size bytes of example number row. */
-static enum fl_status idx_read_row(struct fl_stream *stream, uint8_t *to, size_t size, uint64_t row,
-                                   uint64_t count, struct fl_error *err)
+enum fl_status fl_idx_read_row(struct fl_stream *stream, uint8_t *to, size_t size, uint64_t row,
+                               uint64_t count, struct fl_error *err)
 {
     size_t got;
     enum fl_status st = fl_stream_read(stream, to, size, &got, err);
@@ -65,7 +72,7 @@ static enum fl_status idx_read_row(struct fl_stream *stream, uint8_t *to, size_t
     return st;
 }
 
-static enum fl_status idx_check_end(struct fl_stream *stream, uint64_t count, struct fl_error *err)
+enum fl_status fl_idx_check_end(struct fl_stream *stream, uint64_t count, struct fl_error *err)
 {
     uint8_t byte;
     size_t got;
@@ -80,13 +87,13 @@ static enum fl_status idx_check_end(struct fl_stream *stream, uint64_t count, st
 enum fl_status fl_idx_read(struct fl_stream *images, struct fl_stream *labels, struct fl_rows *rows,
                            struct fl_error *err)
 {
+    bool needs_images = rows->scan || rows->measure;
     uint64_t count, label_count, features, one;
     uint8_t *bytes = NULL, label;
-    float *x;
 
-    enum fl_status st = idx_read_header(images, 2, IDX_LIMIT_DIMS, &count, &features, err);
+    enum fl_status st = fl_idx_read_header(images, 2, IDX_LIMIT_DIMS, NULL, &count, &features, err);
     if (!st)
-        st = idx_read_header(labels, 1, 1, &label_count, &one, err);
+        st = fl_idx_read_header(labels, 1, 1, NULL, &label_count, &one, err);
     if (st)
         return st;
     if (count != label_count)
@@ -101,18 +108,18 @@ enum fl_status fl_idx_read(struct fl_stream *images, struct fl_stream *labels, s
     if (!bytes)
         return fl_error_nomem(err);
     for (uint64_t row = 0; !st && row < count; row++) {
-        st = idx_read_row(labels, &label, 1, row, count, err);
+        st = fl_idx_read_row(labels, &label, 1, row, count, err);
+        if (!st && needs_images)
+            st = fl_idx_read_row(images, bytes, (size_t)features, row, count, err);
         if (!st)
-            st = idx_read_row(images, bytes, (size_t)features, row, count, err);
-        if (!st)
-            st = fl_rows_add(rows, label, (size_t)row + 1, &x, err);
-        for (size_t j = 0; !st && j < features; j++)
-            x[j] = (float)bytes[j];
+            st = fl_rows_add(rows, label, (size_t)row + 1, err);
+        for (size_t j = 0; !st && fl_rows_wants(rows) && j < features; j++)
+            fl_rows_put(rows, j, (float)bytes[j]);
     }
     if (!st)
-        st = idx_check_end(labels, count, err);
-    if (!st)
-        st = idx_check_end(images, count, err);
+        st = fl_idx_check_end(labels, count, err);
+    if (!st && needs_images)
+        st = fl_idx_check_end(images, count, err);
     free(bytes);
     return st;
 }

@@ -5,35 +5,9 @@
 #include "client/data/lines.h"
 #include "client/data/number.h"
 
-/* The file is kept sparse until its largest index is known. */
-struct entry {
-    uint32_t index; /* from 1; 0 opens a row, with its label in place of a value */
-    union {
-        float value;
-        int32_t label;
-    };
-};
-
-struct entries {
-    struct fl_buf buf; /* of struct entry */
-    uint32_t largest;  /* index */
-    size_t rows;
-};
-
-static enum fl_status entries_add(struct entries *entries, struct entry entry, const char *name,
-                                  struct fl_error *err)
-{
-    enum fl_status st = fl_buf_append(&entries->buf, &entry, sizeof(entry));
-
-    if (st == FL_ERR_LIMIT)
-        return fl_error_set(err, st, "%s: needs more than %zu bytes of memory, the limit", name,
-                            entries->buf.limit);
-    return st ? fl_error_nomem(err) : FL_OK;
-}
-
 /* "INDEX:VALUE"; the index must be above *last. */
 static enum fl_status libsvm_parse_item(const struct fl_place *place, char *item, uint32_t *last,
-                                        struct entry *ret_entry, struct fl_error *err)
+                                        float *ret_value, struct fl_error *err)
 {
     char *colon = strchr(item, ':'), *end;
 
@@ -47,84 +21,72 @@ static enum fl_status libsvm_parse_item(const struct fl_place *place, char *item
     if (index <= *last)
         return fl_error_set(err, FL_ERR_FORMAT, "%s:%zu: column %zu: index %llu is not above %u before it",
                             place->name, place->line, place->column, index, *last);
-    *last = ret_entry->index = (uint32_t)index;
-    return fl_data_number_parse(place, colon + 1, &ret_entry->value, err);
+    *last = (uint32_t)index;
+    return fl_data_number_parse(place, colon + 1, ret_value, err);
 }
 
-static enum fl_status libsvm_parse_line(struct entries *entries, const char *name, size_t number, char *line,
-                                        struct fl_error *err)
+/* A scan learns the number of features from the largest index, unless the source says it. */
+static enum fl_status libsvm_put(struct fl_rows *rows, const struct fl_place *place, uint32_t index,
+                                 float value, struct fl_error *err)
 {
-    struct fl_place place = {name, number, 1};
+    if (index > rows->features) {
+        if (rows->source->features || rows->scan)
+            return fl_error_set(err, FL_ERR_RANGE, "%s:%zu: index %u, expected at most %zu features",
+                                place->name, place->line, index, rows->features);
+        enum fl_status st = fl_rows_set_features(rows, place->line, index, err);
+        if (st)
+            return st;
+    }
+    fl_rows_put(rows, index - 1, value);
+    return FL_OK;
+}
+
+static enum fl_status libsvm_parse_line(struct fl_rows *rows, size_t number, char *line, struct fl_error *err)
+{
+    struct fl_place place = {rows->name, number, 1};
     char *rest = line, *item;
     uint32_t last = 0;
+    int32_t label;
     int labelled = 0;
 
     line[strcspn(line, "#")] = 0;
     while ((item = strsep(&rest, " \t"))) {
-        struct entry entry = {0};
         enum fl_status st;
+        float value;
         if (*item == 0)
             continue;
         place.column = (size_t)(item - line) + 1;
-        if (labelled)
-            st = libsvm_parse_item(&place, item, &last, &entry, err);
-        else
-            st = fl_data_number_parse_label(&place, item, &entry.label, err);
-        if (!st)
-            st = entries_add(entries, entry, name, err);
+        if (labelled) {
+            st = libsvm_parse_item(&place, item, &last, &value, err);
+            if (!st)
+                st = libsvm_put(rows, &place, last, value, err);
+        } else {
+            st = fl_data_number_parse_label(&place, item, &label, err);
+            if (!st)
+                st = fl_rows_add(rows, label, rows->rows + 1, err);
+            if (!st && rows->scan && !fl_rows_wants(rows))
+                return FL_OK; /* another client's row, and the scan found it right */
+        }
         if (st)
             return st;
-        entries->rows += !labelled;
         labelled = 1;
     }
-    if (last > entries->largest)
-        entries->largest = last;
     return FL_OK;
-}
-
-static enum fl_status libsvm_fill(const struct entries *entries, struct fl_rows *rows, struct fl_error *err)
-{
-    const struct entry *entry = (const struct entry *)entries->buf.data;
-    size_t count = entries->buf.size / sizeof(*entry), row = 0;
-    uint32_t features = rows->source->features;
-    float *x = NULL;
-
-    if (features && entries->largest > features)
-        return fl_error_set(err, FL_ERR_RANGE, "%s: index %u, expected at most %u features", rows->name,
-                            entries->largest, features);
-    enum fl_status st = fl_rows_set_features(rows, 1, features ? features : entries->largest, err);
-    if (!st)
-        st = fl_rows_expect(rows, entries->rows, err);
-    for (size_t i = 0; !st && i < count; i++) {
-        if (entry[i].index > 0) {
-            x[entry[i].index - 1] = entry[i].value;
-            continue;
-        }
-        st = fl_rows_add(rows, entry[i].label, ++row, &x, err);
-        if (!st)
-            memset(x, 0, rows->features * sizeof(*x));
-    }
-    return st;
 }
 
 enum fl_status fl_libsvm_read(struct fl_stream *stream, struct fl_rows *rows, struct fl_error *err)
 {
-    uint64_t limit = rows->source->max_bytes ? rows->source->max_bytes : FL_DATA_DEFAULT_BYTES;
-    struct entries entries = {0};
     struct fl_lines lines;
-    enum fl_status st;
+    enum fl_status st = FL_OK;
     char *line;
 
-    fl_buf_init(&entries.buf, limit < SIZE_MAX ? (size_t)limit : SIZE_MAX);
+    if (rows->source->features && !rows->scan)
+        st = fl_rows_set_features(rows, 1, rows->source->features, err);
     fl_lines_init(&lines, stream);
-    while (!(st = fl_lines_next(&lines, &line, err)) && line) {
-        st = libsvm_parse_line(&entries, rows->name, lines.number, line, err);
-        if (st)
-            break;
-    }
+    while (!st && !(st = fl_lines_next(&lines, &line, err)) && line)
+        st = libsvm_parse_line(rows, lines.number, line, err);
+    if (!st && rows->rows > 0 && rows->features == 0)
+        st = fl_rows_set_features(rows, 1, 0, err);
     fl_lines_done(&lines);
-    if (!st && entries.rows > 0)
-        st = libsvm_fill(&entries, rows, err);
-    fl_buf_done(&entries.buf);
     return st;
 }

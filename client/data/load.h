@@ -1,7 +1,8 @@
 /*
- * A client's own data, ready to train: reads the source, scales it, holds out test rows and takes this
- * client's part. Every choice follows from the file and the seed alone, so that all clients of a common file
- * agree: their training parts are disjoint and together the training set, and so are their test parts.
+ * A client's own data, ready to train: reads the labels of the source, holds out test rows, and then takes
+ * and scales this client's part alone, so that memory follows the part and not the file. Every choice follows
+ * from the file and the seed alone, so that all clients of a common file agree: their training parts are
+ * disjoint and together the training set, and so are their test parts.
  */
 #ifndef FL_CLIENT_DATA_LOAD_H
 #define FL_CLIENT_DATA_LOAD_H
@@ -28,6 +29,8 @@ struct fl_data_config {
     bool scale_columns;
     double test_fraction; /* held out of the source, in [0, 1); not used with test_paths */
     struct fl_partition_spec partition;
+    const char *groups_path; /* of FL_PARTITION_GROUPS and no other (groups.h); borrowed */
+    uint32_t group_column;
     uint32_t index; /* this client, below partition.count */
 };
 
@@ -42,7 +45,7 @@ struct fl_data {
  * sets source.paths. */
 void fl_data_config_init(struct fl_data_config *config);
 
-/* Failures as fl_data_source_read and partition.h, and FL_ERR_CONFIG for settings that contradict each other.
+/* Failures as source.h, groups.h and partition.h, and FL_ERR_CONFIG for settings that contradict each other.
  * ret_data is the caller's to free. The classes of train and test are those of the whole source. */
 FL_MUST_CHECK enum fl_status fl_data_load(const struct fl_data_config *config, struct fl_data *ret_data,
                                           struct fl_error *err);

@@ -11,7 +11,7 @@ enum { STREAM_HOLD_OUT = 0x100, STREAM_ROWS, STREAM_DIRICHLET, STREAM_SHARDS };
 
 #define DIRICHLET_DRAWS 10000 /* then the wish for min_samples is taken to be hopeless */
 
-static const char *const kind_names[] = {"none", "iid", "dirichlet", "shards"};
+static const char *const kind_names[] = {"none", "iid", "dirichlet", "shards", "groups"};
 
 const char *fl_partition_kind_name(enum fl_partition_kind kind)
 {

@@ -17,6 +17,7 @@ enum fl_partition_kind {
     FL_PARTITION_IID,       /* shuffled, then dealt evenly */
     FL_PARTITION_DIRICHLET, /* label skew: each class is cut by a draw of Dirichlet(alpha) over the clients */
     FL_PARTITION_SHARDS,    /* sorted by label, cut in 2 * count shards, two for each client */
+    FL_PARTITION_GROUPS,    /* natural: whole groups of rows (writers, patients, sites) go to a client */
 };
 
 #define FL_PARTITION_LIMIT_CLIENTS ((uint32_t)1 << 16)
@@ -30,18 +31,29 @@ struct fl_partition_spec {
     uint64_t seed;
 };
 
-/* Names as written in configurations: "none", "iid", "dirichlet", "shards". */
+/* Names as written in configurations: "none", "iid", "dirichlet", "shards", "groups". */
 const char *fl_partition_kind_name(enum fl_partition_kind kind);
 FL_MUST_CHECK enum fl_status fl_partition_kind_find(const char *name, enum fl_partition_kind *ret_kind);
 
 /*
- * The owner of each row. labels: shape (rows), each below classes; ret_owner: shape (rows), each below count
- * (all 0 for FL_PARTITION_NONE). FL_ERR_RANGE when the spec is out of range, there are fewer rows than
- * clients, or no draw gives everybody min_samples; FL_ERR_NOMEM.
+ * The owner of each row, for every kind but FL_PARTITION_GROUPS. labels: shape (rows), each below classes;
+ * ret_owner: shape (rows), each below count (all 0 for FL_PARTITION_NONE). FL_ERR_RANGE when the spec is out
+ * of range, there are fewer rows than clients, or no draw gives everybody min_samples; FL_ERR_NOMEM.
  */
 FL_MUST_CHECK enum fl_status fl_partition_assign(const struct fl_partition_spec *spec, const uint32_t *labels,
                                                  size_t rows, uint32_t classes, uint32_t *ret_owner,
                                                  struct fl_error *err);
+
+/*
+ * The same for FL_PARTITION_GROUPS. groups: shape (rows), any numbers; rows of one number stay together. The
+ * groups are dealt out largest first, those of one size in seeded order, each to the client with the fewest
+ * rows until then, so that clients differ by no more rows than the largest group has. (Graham, "Bounds on
+ * Multiprocessing Timing Anomalies", 1969.) FL_ERR_RANGE when the count is out of range or above the number
+ * of groups; FL_ERR_NOMEM.
+ */
+FL_MUST_CHECK enum fl_status fl_partition_assign_groups(const struct fl_partition_spec *spec,
+                                                        const uint32_t *groups, size_t rows,
+                                                        uint32_t *ret_owner, struct fl_error *err);
 
 /*
  * Which rows are held out: round(fraction * rows) of them, drawn without replacement. ret_held: shape (rows),

@@ -12,7 +12,7 @@
 static const char *const formats[] = {"csv", "libsvm", "idx", NULL};
 static const char *const headers[] = {"auto", "yes", "no", NULL};
 static const char *const label_maps[] = {"auto", "zero", "one", "signed", NULL};
-static const char *const partitions[] = {"none", "iid", "dirichlet", "shards", NULL};
+static const char *const partitions[] = {"none", "iid", "dirichlet", "shards", "groups", NULL};
 static const char *const model_kinds[] = {"logistic", "softmax", "mlp", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 
@@ -21,7 +21,7 @@ _Static_assert(FL_CSV_HEADER_AUTO == 0 && FL_CSV_HEADER_YES == 1 && FL_CSV_HEADE
 _Static_assert(FL_LABELS_AUTO == 0 && FL_LABELS_ZERO == 1 && FL_LABELS_ONE == 2 && FL_LABELS_SIGNED == 3,
                "order of label_maps");
 _Static_assert(FL_PARTITION_NONE == 0 && FL_PARTITION_IID == 1 && FL_PARTITION_DIRICHLET == 2 &&
-                   FL_PARTITION_SHARDS == 3,
+                   FL_PARTITION_SHARDS == 3 && FL_PARTITION_GROUPS == 4,
                "order of partitions");
 _Static_assert(FL_MODEL_LOGISTIC == 0 && FL_MODEL_SOFTMAX == 1 && FL_MODEL_MLP == 2, "order of model_kinds");
 _Static_assert(FL_LOG_DEBUG == 0 && FL_LOG_INFO == 1 && FL_LOG_WARN == 2 && FL_LOG_ERROR == 3, "log_levels");
@@ -84,6 +84,10 @@ static const struct fl_setting run_rows[] = {
      .help = "of the Dirichlet partition; small is skewed"},
     {.key = "data.min_samples", .type = FL_SETTING_U64, FIELD(data.min_samples), .min = 0, .max = 1e6, .def = "10",
      .help = "examples of the smallest client of a Dirichlet partition"},
+    {.key = "data.groups", .type = FL_SETTING_STRING, FIELD(data.groups),
+     .help = "file with the group (writer, patient, site) of each example, for the partition groups"},
+    {.key = "data.group_column", .type = FL_SETTING_U64, FIELD(data.group_column), .min = 0, .max = 1e6, .def = "0",
+     .help = "column of the group in that file, from 0"},
 };
 
 static const struct fl_setting enroll_rows[] = {
@@ -211,6 +215,8 @@ enum fl_status fl_config_data(struct fl_config_data *data, struct fl_data_config
         ret_config->partition.alpha = data->alpha;
         ret_config->partition.min_samples = (uint32_t)data->min_samples;
         ret_config->index = (uint32_t)data->index;
+        ret_config->groups_path = data->groups[0] ? data->groups : NULL;
+        ret_config->group_column = (uint32_t)data->group_column;
     }
     return FL_OK;
 }

@@ -36,6 +36,8 @@ struct fl_config_data {
     double test_fraction;
     enum fl_partition_kind partition;
     uint64_t clients, index, seed, min_samples;
+    char groups[FL_PATH_SIZE];
+    uint64_t group_column;
     double alpha;
 };
 

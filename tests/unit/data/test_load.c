@@ -65,6 +65,119 @@ static void test_parts_of_all_clients_are_the_file_exactly_once(void **state)
         }
 }
 
+/* What a client holds is what reading the whole file and picking rows by the partition gives, bit by bit. */
+static void check_share(const struct fl_data_config *config, const struct fl_dataset *whole)
+{
+    static uint8_t held[ROWS];
+    static uint32_t labels[ROWS], owner[ROWS];
+    size_t train = 0, test = 0, at = 0, width = whole->features * sizeof(float);
+    struct fl_data data;
+    assert_ok(fl_partition_hold_out(0.25, config->partition.seed, whole->rows, held, NULL));
+    for (size_t i = 0; i < whole->rows; i++)
+        if (!held[i])
+            labels[train++] = whole->labels[i];
+    assert_ok(fl_partition_assign(&config->partition, labels, train, whole->classes, owner, NULL));
+    assert_ok(fl_data_load(config, &data, NULL));
+    train = 0;
+    for (size_t i = 0; i < whole->rows; i++) {
+        const struct fl_dataset *part = held[i] ? &data.test : &data.train;
+        if (held[i] ? test++ % config->partition.count != config->index : owner[train++] != config->index)
+            continue;
+        size_t row = held[i] ? (test - 1) / config->partition.count : at++;
+        assert_true(row < part->rows);
+        assert_int_equal(part->labels[row], whole->labels[i]);
+        assert_memory_equal(part->x + row * part->features, whole->x + i * whole->features, width);
+    }
+    assert_int_equal(at, data.train.rows);
+    fl_data_done(&data);
+}
+
+static void test_a_share_is_what_the_whole_file_would_give(void **state)
+{
+    static char csv[ROWS * 40], svm[ROWS * 40];
+    static unsigned char images[16 + 6 * ROWS] = "\0\0\x08\x03\0\0\0\0\0\0\0\x02\0\0\0\x03";
+    static unsigned char marks[8 + ROWS] = "\0\0\x08\x01";
+    size_t csv_size = 0, svm_size = 0;
+    (void)state;
+    images[6] = marks[6] = ROWS >> 8;
+    images[7] = marks[7] = ROWS & 255;
+    for (int i = 0; i < ROWS; i++) {
+        csv_size += (size_t)sprintf(csv + csv_size, "%d,%d.25,%d\n", i, i % 7, i % CLASSES);
+        svm_size += (size_t)sprintf(svm + svm_size, "%d %d:%d.5 9:%d\n", i % 3 + 1, i % 8 + 1, i, i % 2);
+        marks[8 + i] = (unsigned char)(i % CLASSES);
+        for (int j = 0; j < 6; j++)
+            images[16 + 6 * i + j] = (unsigned char)(i * 31 + j);
+    }
+    for (enum pack pack = PLAIN; pack <= XZ; pack++)
+        for (enum fl_data_format format = FL_DATA_CSV; format <= FL_DATA_IDX; format++) {
+            const char *path = format == FL_DATA_CSV ? files_write("share.csv", csv, csv_size, pack)
+                               : format == FL_DATA_LIBSVM
+                                   ? files_write("share.svm", svm, svm_size, pack)
+                                   : files_write("share", images, sizeof(images), pack);
+            const char *label_path = files_write("marks", marks, sizeof(marks), pack);
+            struct fl_data_config config;
+            struct fl_dataset whole;
+            fl_data_config_init(&config);
+            config.source.format = format;
+            config.source.paths = &path;
+            config.source.path_count = 1;
+            config.source.label_paths = &label_path;
+            config.source.label_path_count = format == FL_DATA_IDX;
+            config.scale = 1;
+            config.test_fraction = 0.25;
+            config.partition = (struct fl_partition_spec){FL_PARTITION_DIRICHLET, 5, 0.3, 10, 9};
+            assert_ok(fl_data_source_read(&config.source, &whole, NULL));
+            assert_int_equal(whole.rows, ROWS);
+            for (config.index = 0; config.index < 5; config.index++)
+                check_share(&config, &whole);
+            fl_dataset_done(&whole);
+        }
+}
+
+static void test_groups_stay_together(void **state)
+{
+    static char text[ROWS * 8];
+    const char *path = numbered_file("numbered.csv");
+    int seen[ROWS] = {0}, owner[40];
+    size_t size = 0;
+    struct fl_data_config config;
+    struct fl_error err = {""};
+    struct fl_data data;
+    (void)state;
+    for (int i = 0; i < ROWS; i++) /* 40 groups */
+        size += (size_t)sprintf(text + size, "x,%d\n", i * 7 % 40);
+    fl_data_config_init(&config);
+    config.source.paths = &path;
+    config.source.path_count = 1;
+    config.partition.kind = FL_PARTITION_GROUPS;
+    config.partition.count = 6;
+    assert_status(fl_data_load(&config, &data, &err), FL_ERR_CONFIG);
+    assert_non_null(strstr(err.text, "needs a file of groups"));
+    config.groups_path = files_write_text("groups", text);
+    config.group_column = 1;
+    memset(owner, -1, sizeof(owner));
+    for (config.index = 0; config.index < 6; config.index++) {
+        assert_ok(fl_data_load(&config, &data, NULL));
+        check_numbered(&data.train, seen);
+        check_numbered(&data.test, seen);
+        for (size_t i = 0; i < data.train.rows; i++) {
+            int group = (int)data.train.x[3 * i] * 7 % 40;
+            assert_true(owner[group] == -1 || owner[group] == (int)config.index);
+            owner[group] = (int)config.index;
+        }
+        fl_data_done(&data);
+    }
+    for (int i = 0; i < ROWS; i++)
+        assert_int_equal(seen[i], 1);
+    config.index = 0;
+    config.groups_path = files_write_text("groups", "x,1\nx,2\n");
+    assert_status(fl_data_load(&config, &data, &err), FL_ERR_FORMAT);
+    assert_non_null(strstr(err.text, "groups of 2 examples, the data has 600"));
+    config.partition.kind = FL_PARTITION_IID;
+    assert_status(fl_data_load(&config, &data, &err), FL_ERR_CONFIG);
+    assert_non_null(strstr(err.text, "for the partition by groups only"));
+}
+
 static void test_the_held_out_rows_depend_on_the_seed_only(void **state)
 {
     const char *path = numbered_file("numbered.csv");
@@ -303,6 +416,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parts_of_all_clients_are_the_file_exactly_once),
+        cmocka_unit_test(test_a_share_is_what_the_whole_file_would_give),
+        cmocka_unit_test(test_groups_stay_together),
         cmocka_unit_test(test_the_held_out_rows_depend_on_the_seed_only),
         cmocka_unit_test(test_a_test_file_is_shared_out_and_scaled_like_the_source),
         cmocka_unit_test(test_a_libsvm_test_file_is_read_like_its_source),

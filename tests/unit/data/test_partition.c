@@ -205,7 +205,7 @@ static void test_kinds_have_names(void **state)
 {
     enum fl_partition_kind kind;
     (void)state;
-    for (int i = FL_PARTITION_NONE; i <= FL_PARTITION_SHARDS; i++) {
+    for (int i = FL_PARTITION_NONE; i <= FL_PARTITION_GROUPS; i++) {
         assert_ok(fl_partition_kind_find(fl_partition_kind_name((enum fl_partition_kind)i), &kind));
         assert_int_equal(kind, i);
     }
