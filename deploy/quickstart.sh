@@ -8,11 +8,15 @@ usage() {
 Usage: deploy/quickstart.sh [options]
 
   --rounds N     training rounds (default 60)
-  --clients N    client processes (default 8)
-  --alpha A      Dirichlet label skew: 0.1 is severe, 100 is nearly even (default 0.3)
+  --data NAME    CSV file, plain, .gz or .xz, the label in the last column (default: the embedded digits); or
+                 mnist: the files of $FL_DATA/mnist (FL_DATA: ../shared/data beside this project unless set)
+  --clients N    client processes (default 8; mnist: 20)
+  --partition P  who holds which examples: dirichlet (default), iid, or writers (mnist's default: people's own
+                 handwriting, whole writers to a client)
+  --alpha A      Dirichlet label skew: 0.1 is severe, 100 is nearly even (default 0.3; mnist: 0.1)
   --codec NAME   int-threshold (default), threshold, topk, topk-tensor, dense
   --seed S       seed of data split, first model, batches and cohorts (default 1)
-  --data FILE    CSV, plain, .gz or .xz; the label is the last column (default: the embedded digits)
+  --central W    yes or no: also train one model on the pooled data, to compare with (default yes; mnist: no)
   --keep DIR     keep server, clients, logs and model in DIR, which must not exist yet
   --json FILE    write the summary as JSON
   --help
@@ -21,14 +25,16 @@ Examples:
   deploy/quickstart.sh
   deploy/quickstart.sh --rounds 30 --alpha 0.1 --json out.json
   deploy/quickstart.sh --codec topk --keep /tmp/topk-run
+  deploy/quickstart.sh --data mnist --seed 1                 # and with --codec dense, to compare
+  deploy/quickstart.sh --data mnist --partition dirichlet
 
 Exit codes: 0 done, 1 something failed (the last lines of its log are shown), 2 wrong option, 130 interrupted.
 TXT
 }
 
 top=$(cd "$(dirname "$0")/.." && pwd)
-rounds=60 clients=8 alpha=0.3 codec=int-threshold seed=1 digits=$top/deploy/data/digits.csv.gz keep='' json=''
-data=$digits
+rounds=60 codec=int-threshold seed=1 keep='' json=''
+data='' clients='' partition='' alpha='' central='' # the recipe of the data has the defaults
 
 refuse() { echo "quickstart.sh: $1 (see --help)" >&2; exit 2; }
 
@@ -40,13 +46,19 @@ number() { # OPTION VALUE LEAST MOST
 while [ $# -gt 0 ]; do
   case $1 in
     --help | -h) usage; exit 0 ;;
-    --rounds | --clients | --alpha | --codec | --seed | --data | --keep | --json)
+    --rounds | --clients | --partition | --alpha | --central | --codec | --seed | --data | --keep | --json)
       [ $# -ge 2 ] || refuse "$1 needs a value"
       declare "${1#--}=$2"
       shift 2 ;;
     *) refuse "unknown option $1" ;;
   esac
 done
+case $data in
+  mnist) recipe=mnist ;;
+  *) recipe=csv ;;
+esac
+# shellcheck source=data/csv.sh
+. "$top/deploy/data/$recipe.sh"
 number --rounds "$rounds" 1 100000
 number --clients "$clients" 1 256
 number --seed "$seed" 0 999999999
@@ -55,7 +67,14 @@ case $codec in
   int-threshold | threshold | topk | topk-tensor | dense) ;;
   *) refuse "--codec $codec: one of int-threshold, threshold, topk, topk-tensor, dense is wanted" ;;
 esac
-[ -r "$data" ] || refuse "--data $data: cannot read it"
+case $partition in
+  dirichlet | iid | writers) ;;
+  *) refuse "--partition $partition: one of dirichlet, iid, writers is wanted" ;;
+esac
+case $central in
+  yes | no) ;;
+  *) refuse "--central $central: yes or no is wanted" ;;
+esac
 [ -z "$keep" ] || [ ! -e "$keep" ] || refuse "--keep $keep: it exists already; name a new folder"
 if [ -n "$json" ]; then
   [ -d "$(dirname "$json")" ] && [ -w "$(dirname "$json")" ] || refuse "--json $json: its folder is not there or not writable"
@@ -119,29 +138,29 @@ done
 url=https://127.0.0.1:$(cat "$work/port")
 fingerprint=$(field "$work/init.json" ca_fingerprint) token=$(field "$work/init.json" token)
 
-# The shape of the data decides the model: features, 64 hidden units, classes.
-scale=(--data.scale-columns)                              # each feature to -1..1, whatever the file holds
-[ "$data" = "$digits" ] && scale=(--data.scale 0.0625) # its pixels are 0 to 16
-data_options=(--data "$data" "${scale[@]}" --data.test-fraction 0.2 --data.seed "$seed")
-python3 "$top/deploy/csv_shape.py" "$data" >"$work/shape" || { echo "quickstart.sh: --data $data is not usable" >&2; exit 1; }
-read -r features classes <"$work/shape"
+prepare_data # the shape of the data decides the model: features, hidden units, classes
 cat >"$work/run.yaml" <<TXT
 name: quickstart
 seed: $seed
 rounds: $rounds
-model: {kind: mlp, inputs: $features, hidden: [64], outputs: $classes}
+model: {kind: mlp, inputs: $features, hidden: [$hidden], outputs: $classes}
 codec: {name: $codec}
 round: {target: $clients, minimum: $(((clients + 1) / 2)), deadline_ms: 120000}
 TXT
 logged run "$server" run create "$work/run.yaml" --dir "$work/server"
 
+case $partition in
+  dirichlet) partition_options=(--data.partition dirichlet --data.alpha "$alpha") split="Dirichlet($alpha)" ;;
+  iid) partition_options=(--data.partition iid) split="evenly" ;;
+  writers) partition_options=(--data.partition groups "${group_options[@]}") split="by writers" ;;
+esac
 for ((i = 0; i < clients; i++)); do
   logged "client-$i" "$client" enroll --server "$url" --token "$token" --ca-fingerprint "$fingerprint" --state "$work/client-$i" --name "client-$i"
   "$client" run --server "$url" --run quickstart --state "$work/client-$i" "${data_options[@]}" \
-    --data.partition dirichlet --data.alpha "$alpha" --data.clients "$clients" --data.index "$i" >>"$work/log/client-$i.log" 2>&1 &
+    "${partition_options[@]}" --data.clients "$clients" --data.index "$i" >>"$work/log/client-$i.log" 2>&1 &
   pids+=("$!")
 done
-echo "server at $url, data $(basename "$data"): $features features, $classes classes, Dirichlet($alpha) over $clients clients"
+echo "server at $url, data $(basename "$data"): $features features, $classes classes, shared out $split over $clients clients"
 
 say "[3/5] Training: accuracy and loss are of the version that a round starts from, on the clients' held-out rows"
 "$server" run status quickstart --dir "$work/server" --follow &
@@ -159,16 +178,22 @@ ended_well "$follower" "the view of the run"
 for i in "${!client_pids[@]}"; do ended_well "${client_pids[$i]}" "client $i"; done
 finished=$(date +%s.%N)
 
-say "[4/5] The exported model, and the same model trained centrally for as many examples"
+say "[4/5] The exported model on the test examples"
+[ "$central" = no ] || echo "and the same model trained centrally on as many examples"
 if [ -n "$keep" ]; then model=$work/model.safetensors; else model=$top/build/quickstart/model.safetensors; fi
 mkdir -p "$(dirname "$model")"
 logged export "$server" run export quickstart --dir "$work/server" --to "$model"
 "$server" run status quickstart --dir "$work/server" --json >"$work/status.json"
-"$client" evaluate --model "$model" "${data_options[@]}" --json >"$work/evaluate.json" 2>>"$work/log/evaluate.log"
-"$client" train "${data_options[@]}" --hidden 64 --seed "$seed" --batch 32 --steps $((rounds * clients * 20)) --json >"$work/central.json" 2>>"$work/log/central.log"
+"$client" evaluate --model "$model" --hidden "$hidden" "${data_options[@]}" --json >"$work/evaluate.json" 2>>"$work/log/evaluate.log"
+central_options=()
+if [ "$central" = yes ]; then
+  "$client" train "${data_options[@]}" --hidden "$hidden" --seed "$seed" --batch 32 --steps $((rounds * clients * 20)) --json >"$work/central.json" 2>>"$work/log/central.log"
+  central_options=(--central "$work/central.json")
+fi
+rm -rf "$work/data"
 
 say "[5/5] Summary"
-python3 "$top/deploy/summary.py" --status "$work/status.json" --evaluate "$work/evaluate.json" --central "$work/central.json" \
-  --clients "$clients" --codec "$codec" --alpha "$alpha" --seconds "$(echo "$started $finished" | awk '{printf "%.2f", $2 - $1}')" \
+python3 "$top/deploy/summary.py" --status "$work/status.json" --evaluate "$work/evaluate.json" "${central_options[@]}" \
+  --clients "$clients" --codec "$codec" --partition "$partition" --alpha "$alpha" --seconds "$(echo "$started $finished" | awk '{printf "%.2f", $2 - $1}')" \
   --model "$model" --json "$json"
 [ -z "$keep" ] || echo "server, clients and logs: $work"

@@ -18,23 +18,26 @@ def load(path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("status", "evaluate", "central", "codec", "model", "json"):
+    for name in ("status", "evaluate", "codec", "partition", "model", "json"):
         parser.add_argument("--" + name, required=True)
+    parser.add_argument("--central", help="result of training on the pooled data")
     for name, kind in (("clients", int), ("alpha", float), ("seconds", float)):
         parser.add_argument("--" + name, type=kind, required=True)
     options = parser.parse_args()
     status = load(options.status)
     run, rounds = status["runs"][0], status["rounds"]
-    test, central = load(options.evaluate), load(options.central)
+    test = load(options.evaluate)
+    central = load(options.central)["test_accuracy"] if options.central else None
     summary = {
         "test_accuracy": test["test_accuracy"],
         "test_loss": test["test_loss"],
-        "central_accuracy": central["test_accuracy"],
+        "central_accuracy": central,
         "rounds": sum(1 for r in rounds if r["closed"] and r["kind"] == "train"),
         "clients": options.clients,
         "seconds": options.seconds,
         "codec": options.codec,
-        "alpha": options.alpha,
+        "partition": options.partition,
+        "alpha": options.alpha if options.partition == "dirichlet" else None,
         "lambda": run["codec"]["lambda"],
         "parameters": run["elems"],
         "uplink_bytes": run["uplink_bytes"],
@@ -47,7 +50,8 @@ def main():
         "model_path": options.model,
     }
     print(f"test accuracy        {summary['test_accuracy']:.4f}   ({summary['rounds']} rounds, {options.clients} clients, {options.codec})")
-    print(f"central baseline     {summary['central_accuracy']:.4f}   (same model, pooled data, as many examples)")
+    if central is not None:
+        print(f"central baseline     {central:.4f}   (same model, pooled data, as many examples)")
     for way in ("uplink", "downlink"):
         sent, dense, head = (summary[f"{way}_{kind}bytes"] for kind in ("", "dense_", "header_"))
         ratio = f"{dense / sent:.1f} times less than dense ({human(dense)})" if sent else "nothing sent"
