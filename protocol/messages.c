@@ -6,7 +6,7 @@
 
 _Static_assert(sizeof(enum fl_work_kind) == 4 && sizeof(enum fl_run_state) == 4 &&
                    sizeof(enum fl_verdict_kind) == 4 && sizeof(enum fl_model_form) == 4 &&
-                   sizeof(enum fl_model_kind) == 4,
+                   sizeof(enum fl_model_kind) == 4 && sizeof(enum fl_proof_state) == 4,
                "enums travel as uint32");
 
 /* Where a member of a message's struct stands. */
@@ -95,6 +95,7 @@ static const struct fl_field run_info_fields[] = {
     {"version", FL_FIELD_GROUP, AT(run_info, version), .group = &version_shape},
     {"model", FL_FIELD_GROUP, AT(run_info, model), .group = &model_shape},
     {"codec", FL_FIELD_GROUP, AT(run_info, codec), .group = &codec_shape},
+    {"origin", FL_FIELD_U64, 1, AT(run_info, origin), .max = UINT64_MAX},
 };
 static const struct fl_shape run_info_shape = SHAPE(run_info_fields);
 
@@ -133,8 +134,29 @@ static const struct fl_field verdict_fields[] = {
     {"n", FL_FIELD_U64, AT(verdict, expected_seq), .max = UINT64_MAX},
     {"t", FL_FIELD_HASH, 1, AT(verdict, receipt), .max = FL_DIGEST_SIZE},
     {"m", FL_FIELD_TEXT, 1, AT(verdict, reason), .max = FL_LIMIT_TEXT_BYTES},
+    {"a", FL_FIELD_U64, 1, AT(verdict, total), .max = UINT64_MAX},
 };
 static const struct fl_shape verdict_shape = SHAPE(verdict_fields);
+
+static const struct fl_field proof_fields[] = {
+    {"k", FL_FIELD_U32, 1, AT(proof, kind), .max = FL_VERDICT_INVALID},
+    {"e", FL_FIELD_U64, 1, AT(proof, epoch), .max = UINT64_MAX},
+    {"q", FL_FIELD_U64, 1, AT(proof, seq), .max = UINT64_MAX},
+    {"h", FL_FIELD_HASH, 1, AT(proof, digest), .max = FL_DIGEST_SIZE},
+    {"r", FL_FIELD_U64, 1, AT(proof, round), .max = UINT64_MAX},
+    {"w", FL_FIELD_U64, 1, AT(proof, weight), .max = FL_LIMIT_WEIGHT},
+    {"a", FL_FIELD_U64, 1, AT(proof, total), .max = UINT64_MAX},
+    {"t", FL_FIELD_HASH, 1, AT(proof, receipt), .max = FL_DIGEST_SIZE},
+};
+static const struct fl_shape proof_shape = SHAPE(proof_fields);
+
+static const struct fl_field standing_fields[] = {
+    {"k", FL_FIELD_U32, AT(standing, state), .max = FL_PROOF_LOST},
+    {"e", FL_FIELD_U64, AT(standing, epoch), .max = UINT64_MAX},
+    {"n", FL_FIELD_U64, AT(standing, expected_seq), .min = 1, .max = UINT64_MAX},
+    {"l", FL_FIELD_U64, 1, AT(standing, lost), .max = UINT64_MAX},
+};
+static const struct fl_shape standing_shape = SHAPE(standing_fields);
 
 static const struct fl_field model_message_fields[] = {
     {"f", FL_FIELD_U32, 1, AT(model_message, form), .max = FL_FORM_DELTA},
@@ -183,6 +205,18 @@ static enum fl_status settle_update(struct fl_update *update)
 static enum fl_status settle_verdict(struct fl_verdict *verdict)
 {
     (void)verdict;
+    return FL_OK;
+}
+
+static enum fl_status settle_proof(struct fl_proof *proof)
+{
+    (void)proof;
+    return FL_OK;
+}
+
+static enum fl_status settle_standing(struct fl_standing *standing)
+{
+    (void)standing;
     return FL_OK;
 }
 
@@ -245,6 +279,8 @@ DEFINE_CODEC(run_info)
 DEFINE_CODEC(work)
 DEFINE_CODEC(update)
 DEFINE_CODEC(verdict)
+DEFINE_CODEC(proof)
+DEFINE_CODEC(standing)
 DEFINE_CODEC(model_message)
 
 enum fl_status fl_run_list_encode(const struct fl_run_info *runs, size_t count, struct fl_buf *buf)

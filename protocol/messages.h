@@ -36,6 +36,9 @@ void fl_version_to_text(const struct fl_version *version, char text[FL_VERSION_T
 FL_MUST_CHECK enum fl_status fl_version_from_text(const char *text, struct fl_version *ret_version);
 int fl_version_equal(const struct fl_version *a, const struct fl_version *b);
 
+/* The same bits, whichever epoch they were published in. */
+int fl_version_same_model(const struct fl_version *a, const struct fl_version *b);
+
 /* How a client compresses: the same numbers for every client of a run. */
 struct fl_codec_spec {
     char name[FL_LIMIT_NAME_BYTES + 1]; /* of codec/'s table, e.g. "int-threshold" */
@@ -73,7 +76,8 @@ enum fl_run_state { FL_RUN_ACTIVE, FL_RUN_ENDED };
 
 struct fl_run_info {
     char name[FL_LIMIT_NAME_BYTES + 1];
-    uint64_t epoch;
+    uint64_t epoch;  /* which life of the run (rule R13) */
+    uint64_t origin; /* its first epoch, which names the run itself; 0: the same as epoch */
     enum fl_run_state state;
     uint64_t round;            /* the round now open; rounds count from 1, 0 is calibration */
     uint64_t rounds;           /* how many the run will have */
@@ -81,6 +85,12 @@ struct fl_run_info {
     struct fl_model_spec model;
     struct fl_codec_spec codec;
 };
+
+/* The run's first epoch. */
+static inline uint64_t fl_run_info_origin(const struct fl_run_info *info)
+{
+    return info->origin ? info->origin : info->epoch;
+}
 
 /* GET /v1/runs/{run}/work */
 enum fl_work_kind {
@@ -138,12 +148,36 @@ struct fl_verdict {
     uint64_t expected_seq;                /* what the server would take next */
     uint8_t receipt[FL_DIGEST_SIZE];      /* MAC by the server's key; zero for FL_VERDICT_CONFLICT */
     char reason[FL_LIMIT_TEXT_BYTES + 1]; /* empty when accepted */
+    uint64_t total; /* updates of this client accepted so far in this run, this one included; 0: conflict */
 };
 
 /* HTTP status of a verdict answered for the first time: 201, 409, 410, 422 or 412. */
 int fl_verdict_http_status(enum fl_verdict_kind kind);
 const char *
 fl_verdict_name(enum fl_verdict_kind kind); /* "accepted", "late", "ended", "invalid", "conflict" */
+
+/* PUT /v1/runs/{run}/receipt: the newest terminal verdict that a client has, shown back (rules R4, R13). */
+struct fl_proof {
+    enum fl_verdict_kind kind; /* terminal */
+    uint64_t epoch, seq, round, total;
+    uint64_t weight; /* of the update */
+    uint8_t digest[FL_DIGEST_SIZE];
+    uint8_t receipt[FL_DIGEST_SIZE];
+};
+
+/* What the server makes of it. */
+enum fl_proof_state {
+    FL_PROOF_UNPROVEN, /* none was shown, or it is no receipt of this server for this client and run */
+    FL_PROOF_KNOWN,    /* the update it is about is in the server's books */
+    FL_PROOF_LOST,     /* it is not: the server was restored since, and has counted what it lost */
+};
+
+struct fl_standing {
+    enum fl_proof_state state;
+    uint64_t epoch;        /* of the run now */
+    uint64_t expected_seq; /* what the server would take next from this client */
+    uint64_t lost;         /* accepted updates of this client that the server has lost, all in all */
+};
 
 /* GET /v1/runs/{run}/model */
 enum fl_model_form {
@@ -171,6 +205,8 @@ FL_MESSAGE_CODEC(run_info)
 FL_MESSAGE_CODEC(work)
 FL_MESSAGE_CODEC(update)
 FL_MESSAGE_CODEC(verdict)
+FL_MESSAGE_CODEC(proof)
+FL_MESSAGE_CODEC(standing)
 FL_MESSAGE_CODEC(model_message)
 
 /* The list answered by GET /v1/runs: at most FL_LIMIT_RUNS entries, and FL_ERR_LIMIT when it has more than

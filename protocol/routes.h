@@ -19,13 +19,15 @@ enum fl_route_kind {
     FL_ROUTE_RUN,       /* GET  /v1/runs/{run} */
     FL_ROUTE_WORK,      /* GET  /v1/runs/{run}/work?have=V&wait=MS   both may be left out */
     FL_ROUTE_MODEL,     /* GET  /v1/runs/{run}/model?have=V     have may be left out: snapshot */
-    FL_ROUTE_UPDATE,    /* PUT  /v1/runs/{run}/updates/{seq} */
+    FL_ROUTE_UPDATE,    /* PUT  /v1/runs/{run}/updates/{seq}?epoch=E   may be left out */
+    FL_ROUTE_RECEIPT,   /* PUT  /v1/runs/{run}/receipt */
 };
 
-/* Query parameters: a version (fl_version_from_text), and how many milliseconds the answer may be held back.
- */
-#define FL_QUERY_HAVE "have"
-#define FL_QUERY_WAIT "wait"
+/* Query parameters: a version (fl_version_from_text), how many milliseconds the answer may be held back, and
+ * the epoch that a client with an update of an earlier one has gone on to. */
+#define FL_QUERY_HAVE  "have"
+#define FL_QUERY_WAIT  "wait"
+#define FL_QUERY_EPOCH "epoch"
 
 /* Content-Type of messages, and what Accept must name to get one instead of JSON. */
 #define FL_MEDIA_MSGPACK "application/msgpack"

@@ -33,8 +33,12 @@ enum fl_status fl_version_from_text(const char *text, struct fl_version *ret_ver
     return st;
 }
 
+int fl_version_same_model(const struct fl_version *a, const struct fl_version *b)
+{
+    return a->number == b->number && memcmp(a->digest.bytes, b->digest.bytes, DIGEST_BYTES) == 0;
+}
+
 int fl_version_equal(const struct fl_version *a, const struct fl_version *b)
 {
-    return a->epoch == b->epoch && a->number == b->number &&
-           memcmp(a->digest.bytes, b->digest.bytes, DIGEST_BYTES) == 0;
+    return a->epoch == b->epoch && fl_version_same_model(a, b);
 }

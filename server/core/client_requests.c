@@ -4,6 +4,7 @@
 
 #include "server/core/cohort.h"
 #include "server/core/intake.h"
+#include "server/core/restore.h"
 #include "server/core/state.h"
 
 static void reply_enrol_refused(struct fl_server *server, uint64_t ticket, enum fl_enrol_outcome outcome)
@@ -17,6 +18,8 @@ static void reply_enrol_refused(struct fl_server *server, uint64_t ticket, enum 
                                 "check the token, or ask for one made by: fl-server token create"},
         [FL_ENROL_EXPIRED] = {403, FL_ERR_AUTH, "the enrolment token has expired",
                               "ask for a new one made by: fl-server token create"},
+        [FL_ENROL_VOID] = {403, FL_ERR_AUTH, "the enrolment token was made before the server was restored",
+                           "ask for a new one made by: fl-server token create"},
         [FL_ENROL_USED_UP] = {403, FL_ERR_AUTH, "the enrolment token is used up",
                               "ask for a new one made by: fl-server token create --uses N"},
         [FL_ENROL_REVOKED] = {403, FL_ERR_AUTH, "this key is revoked",
@@ -64,6 +67,8 @@ enum fl_status fl_client_enrol(struct fl_server *server, const struct fl_request
     if (!st && outcome != FL_ENROL_DONE)
         reply_enrol_refused(server, request->ticket, outcome);
     else if (!st)
+        st = fl_server_stamp(server);
+    if (!st && outcome == FL_ENROL_DONE)
         st = reply_chain(server, request->ticket, client, fl_buf_view(&chain));
     fl_buf_done(&chain);
     return st;
@@ -113,10 +118,11 @@ static enum fl_status handle_run_list(struct fl_server *server, const struct fl_
     return st;
 }
 
-/* Whether have names a version of this run that a delta may start from. */
+/* Whether have names a version of this run that a delta may start from; of which epoch does not matter, since
+ * number and digest say which values they are. */
 static int can_patch(const struct fl_run *run, const struct fl_version *have)
 {
-    return have->epoch == run->row.epoch && have->number < run->row.version &&
+    return have->number < run->row.version &&
            !memcmp(&run->digests[have->number], &have->digest, sizeof have->digest);
 }
 
@@ -126,7 +132,7 @@ static enum fl_status handle_model(struct fl_server *server, struct fl_run *run,
     struct fl_reply reply = {.http_status = 200, .version = run->model->version};
     enum fl_status st;
 
-    if (request->has_have && fl_version_equal(&request->have, &run->model->version)) {
+    if (request->has_have && fl_version_same_model(&request->have, &run->model->version)) {
         reply.http_status = 204;
         fl_server_reply(server, request->ticket, run, &reply);
         return FL_OK;
@@ -160,6 +166,8 @@ static enum fl_status handle_run_request(struct fl_server *server, struct fl_cli
         return handle_model(server, run, request);
     case FL_REQUEST_UPDATE:
         return fl_intake_update(server, run, client, request);
+    case FL_REQUEST_RECEIPT:
+        return fl_restore_show(server, run, client, request);
     default:
         return fl_server_reply_info(server, request->ticket, run, 200);
     }

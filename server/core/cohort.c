@@ -39,7 +39,7 @@ static enum fl_status reply_work(struct fl_server *server, struct fl_run *run, c
     work.kind = round == 0 ? FL_WORK_CALIBRATE : FL_WORK_TRAIN;
     work.round = round;
     work.base = fl_run_base(run, round);
-    work.seq = member->last.seq + 1;
+    work.seq = member->position + 1;
     work.deadline_ms = run->spec.deadline_ms;
     if (run->row.phase == FL_PHASE_OPEN)
         work.deadline_ms = run->deadline_ms > now ? run->deadline_ms - now : 0;
@@ -223,5 +223,25 @@ enum fl_status fl_cohort_fill(struct fl_server *server, struct fl_run *run)
         return st;
     st = assign_first(server, run, candidates, count);
     free(candidates);
+    return st;
+}
+
+enum fl_status fl_cohort_forgive(struct fl_server *server, struct fl_run *run)
+{
+    uint64_t round = run->row.round;
+    enum fl_status st = FL_OK;
+
+    for (size_t i = 0; i < run->member_slots; i++)
+        if (run->members[i] && fl_member_assignment(run, run->members[i], round) == FL_ASSIGNED_REFUSED)
+            fl_member_assign(run, run->members[i], round, FL_ASSIGNED);
+    for (size_t i = server->parked_count; i-- > 0 && !st;) {
+        struct fl_parked parked = server->parked[i];
+        const struct fl_member *member =
+            parked.client->slot < run->member_slots ? run->members[parked.client->slot] : NULL;
+        if (parked.run != run || !member || fl_member_assignment(run, member, round) != FL_ASSIGNED)
+            continue;
+        fl_server_unpark(server, i);
+        st = reply_work(server, run, parked.client, round, parked.ticket);
+    }
     return st;
 }

@@ -16,6 +16,9 @@ FL_MUST_CHECK enum fl_status fl_cohort_work(struct fl_server *server, struct fl_
 FL_MUST_CHECK enum fl_status fl_cohort_gather(struct fl_server *server, struct fl_run *run,
                                               uint64_t *ret_next);
 
+/* OPEN, when the round is extended: whoever was refused in it may take part in it again. */
+FL_MUST_CHECK enum fl_status fl_cohort_forgive(struct fl_server *server, struct fl_run *run);
+
 /* OPEN: lets waiting clients join where there is room. */
 FL_MUST_CHECK enum fl_status fl_cohort_fill(struct fl_server *server, struct fl_run *run);
 

@@ -81,6 +81,8 @@ static struct judgement judge(const struct fl_run *run, const struct fl_member *
 
     if (run->row.phase == FL_PHASE_ENDED || (run->row.phase == FL_PHASE_PUBLISHING && run->row.last))
         return refuse(FL_VERDICT_ENDED, "the run has ended");
+    if (update->base.epoch != run->row.epoch)
+        return refuse(FL_VERDICT_LATE, "made before the server was restored from a backup");
     if (update->round > newest)
         return invalid("the round has not begun");
     if (newest - update->round > run->spec.max_late)
@@ -130,11 +132,12 @@ static enum fl_status reply_stored(struct fl_server *server, struct fl_run *run,
 
     memset(&verdict, 0, sizeof verdict);
     verdict.kind = row->verdict;
-    verdict.epoch = run->row.epoch;
+    verdict.epoch = row->epoch;
     verdict.seq = row->seq;
     memcpy(verdict.digest, row->digest, sizeof verdict.digest);
     verdict.round = row->round;
     verdict.expected_seq = row->seq + 1;
+    verdict.total = row->total;
     fl_receipt_make(server->env, server->mac_key, fl_run_key(run), row, verdict.receipt);
     memcpy(verdict.reason, member->reason, sizeof verdict.reason);
     if (repeated && row->verdict == FL_VERDICT_ACCEPTED)
@@ -154,7 +157,7 @@ static enum fl_status reply_conflict(struct fl_server *server, struct fl_run *ru
     verdict.seq = request->seq;
     memcpy(verdict.digest, digest, FL_DIGEST_SIZE);
     verdict.round = run->row.round;
-    verdict.expected_seq = member->last.seq + 1;
+    verdict.expected_seq = member->position + 1;
     snprintf(verdict.reason, sizeof verdict.reason, "%s", reason);
     fl_log(FL_LOG_WARN, "server.intake", "run=%s client=%.8s seq=%llu expected=%llu; conflict: %s",
            run->row.name, member->last.client, (unsigned long long)request->seq,
@@ -185,6 +188,8 @@ static enum fl_status record(struct fl_server *server, struct fl_run *run, struc
 {
     int accepted = judgement->kind == FL_VERDICT_ACCEPTED;
     struct fl_receipt_row row = {.seq = request->seq,
+                                 .epoch = run->row.epoch,
+                                 .total = member->total + (accepted != 0),
                                  .verdict = judgement->kind,
                                  .reason = judgement->reason,
                                  .kind = update->kind,
@@ -211,7 +216,10 @@ static enum fl_status record(struct fl_server *server, struct fl_run *run, struc
     member->last = row;
     snprintf(member->reason, sizeof member->reason, "%s", judgement->reason);
     member->last.reason = member->reason;
-    if (fl_member_assignment(run, member, row.round) == FL_ASSIGNED) {
+    member->position = row.seq;
+    member->total = row.total;
+    /* Late says nothing of the work that the client has now: of a round gone by, or an earlier epoch. */
+    if (row.verdict != FL_VERDICT_LATE && fl_member_assignment(run, member, row.round) == FL_ASSIGNED) {
         fl_member_assign(run, member, row.round, accepted ? FL_ASSIGNED_ACCEPTED : FL_ASSIGNED_REFUSED);
         if (!accepted && row.round == run->row.round && run->cohort > 0)
             run->cohort--;
@@ -249,12 +257,13 @@ enum fl_status fl_intake_update(struct fl_server *server, struct fl_run *run, st
                                   : "see the update message in protocol/README.md");
         return FL_OK;
     }
-    if (update.base.epoch != run->row.epoch)
-        return reply_conflict(server, run, request, member, digest, "the run is in another epoch");
+    if ((request->has_epoch ? request->epoch : update.base.epoch) != run->row.epoch)
+        return reply_conflict(server, run, request, member, digest,
+                              "the run is in another epoch: the server was restored from a backup");
     if (request->seq == member->last.seq)
         return reply_conflict(server, run, request, member, digest,
                               "another update was judged under this sequence number");
-    if (request->seq != member->last.seq + 1)
+    if (request->seq != member->position + 1)
         return reply_conflict(server, run, request, member, digest,
                               "the sequence number is not the next one");
     judgement = judge(run, member, &update);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "server/core/restore.h"
 #include "server/core/round.h"
 #include "server/core/state.h"
 
@@ -29,19 +30,49 @@ static enum fl_status token_create(struct fl_server *server, const struct fl_req
     st = fl_registry_token(&server->registry, server->store, server->env, request->token_uses,
                            request->token_ttl_ms, token);
     if (!st)
+        st = fl_server_stamp(server);
+    if (!st)
         fl_server_reply(server, request->ticket, NULL,
                         &(struct fl_reply){.http_status = 200, .token = token});
     memset(token, 0, sizeof token);
     return st;
 }
 
+/* The losses of one client, one for each run, into losses[] (NULL: nowhere); how many. */
+static size_t client_losses(const struct fl_server *server, size_t slot, struct fl_client_loss *losses)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < server->run_count; i++) {
+        const struct fl_run *run = server->runs[i];
+        const struct fl_member *member = slot < run->member_slots ? run->members[slot] : NULL;
+        if (!member || member->lost_last_seq == 0)
+            continue;
+        if (losses)
+            losses[count] = (struct fl_client_loss){run->row.name, member->lost, member->lost_first_seq,
+                                                    member->lost_last_seq};
+        count++;
+    }
+    return count;
+}
+
 static enum fl_status client_list(struct fl_server *server, const struct fl_request *request)
 {
     const struct fl_registry *registry = &server->registry;
     struct fl_client_status *clients = calloc(registry->client_count + 1, sizeof *clients);
+    struct fl_client_loss *losses = NULL;
+    size_t used = 0;
 
-    if (!clients)
+    for (size_t i = 0; i < registry->client_count; i++)
+        used += client_losses(server, i, NULL);
+    losses = calloc(used + 1, sizeof *losses);
+    used = 0;
+
+    if (!clients || !losses) {
+        free(clients);
+        free(losses);
         return FL_ERR_NOMEM;
+    }
     for (size_t i = 0; i < registry->client_count; i++) {
         const struct fl_client_row *row = &registry->clients[i]->row;
         memcpy(clients[i].id, row->id, sizeof row->id);
@@ -49,11 +80,15 @@ static enum fl_status client_list(struct fl_server *server, const struct fl_requ
         clients[i].enrolled_wall_ms = row->enrolled_wall_ms;
         clients[i].seen_wall_ms = row->seen_wall_ms;
         clients[i].revoked = row->revoked;
+        clients[i].losses = losses + used;
+        clients[i].loss_count = client_losses(server, i, losses + used);
+        used += clients[i].loss_count;
     }
     fl_server_reply(
         server, request->ticket, NULL,
         &(struct fl_reply){.http_status = 200, .clients = clients, .client_count = registry->client_count});
     free(clients);
+    free(losses);
     return FL_OK;
 }
 
@@ -69,7 +104,9 @@ static enum fl_status client_revoke(struct fl_server *server, const struct fl_re
                "fl-server clients list shows the ids");
         return FL_OK;
     }
-    st = fl_registry_revoke(server->store, client);
+    st = fl_registry_revoke(&server->registry, server->store, client);
+    if (!st)
+        st = fl_server_stamp(server);
     if (st)
         return st;
     for (size_t i = server->parked_count; i-- > 0;)
@@ -129,6 +166,9 @@ static enum fl_status run_create(struct fl_server *server, const struct fl_reque
     if (st)
         return st;
     server->runs[server->run_count++] = run;
+    st = fl_server_stamp(server);
+    if (st)
+        return st;
     qsort(server->runs, server->run_count, sizeof(struct fl_run *), compare_runs);
     fl_log(FL_LOG_INFO, "server", "run=%s parameters=%zu codec=%s rounds=%llu; created", run->row.name,
            run->elems, run->codec->name, (unsigned long long)run->spec.rounds);
@@ -199,6 +239,15 @@ static enum fl_status one_run(struct fl_server *server, const struct fl_request 
     return st;
 }
 
+static enum fl_status restored(struct fl_server *server, const struct fl_request *request)
+{
+    enum fl_status st = FL_OK;
+
+    if (!server->restored_at_start) /* else it was noticed already */
+        st = fl_restore_begin(server, 0, "the operator says that a backup was restored");
+    return st ? st : all_status(server, request);
+}
+
 enum fl_status fl_operator_handle(struct fl_server *server, const struct fl_request *request)
 {
     switch (request->kind) {
@@ -210,6 +259,8 @@ enum fl_status fl_operator_handle(struct fl_server *server, const struct fl_requ
         return client_revoke(server, request);
     case FL_REQUEST_RUN_CREATE:
         return run_create(server, request);
+    case FL_REQUEST_RESTORED:
+        return restored(server, request);
     case FL_REQUEST_RUN_STATUS:
         return request->run[0] ? one_run(server, request) : all_status(server, request);
     default:

@@ -32,7 +32,7 @@ union sum {
 static enum fl_status add_entry(struct fl_job *job, const struct fl_entry *entry, struct fl_buf *bytes,
                                 union sum sum)
 {
-    struct fl_run_key run = {job->run_name, job->base->version.epoch};
+    struct fl_run_key run = {job->run_name, job->run_origin};
     struct fl_payload payload;
     enum fl_status st;
 

@@ -43,6 +43,7 @@ struct fl_job {
     struct fl_store *store;
     const struct fl_kernels *kernels;
     char run_name[FL_LIMIT_NAME_BYTES + 1];
+    uint64_t run_origin;
     struct fl_codec_params params; /* tensor_elems points into this job */
     size_t tensor_elems[FL_LIMIT_TENSORS];
     int on_grid;

@@ -168,6 +168,7 @@ enum fl_status fl_published_load(const struct fl_env *env, struct fl_store *stor
     memcpy(published->touched, at + elems * (sizeof(double) + sizeof(float)),
            elems * sizeof *published->touched);
     make_header(published, env, header);
+    memcpy(header + 16, file.data + 16, 8); /* it may have been written in an earlier epoch (rule R13) */
     if (memcmp(header, file.data, sizeof header))
         goto out;
     st = fl_published_digest(published);

@@ -10,6 +10,7 @@
 #define TOKEN_ID_BYTES     8
 #define TOKEN_SECRET_BYTES 32
 #define SEEN_EVERY_MS      60000
+#define TOKEN_VOID         0 /* expires_wall_ms of a token that a restore has voided */
 
 _Static_assert(2 * (TOKEN_ID_BYTES + TOKEN_SECRET_BYTES) + 1 <= FL_LIMIT_TOKEN_BYTES, "a token fits");
 
@@ -156,6 +157,67 @@ static enum fl_status load_token(void *user, const struct fl_token_row *row)
     return add_token(user, row);
 }
 
+static enum fl_status add_revocation(struct fl_registry *registry, const struct fl_revocation_row *row)
+{
+    struct fl_revocation_row *grown =
+        realloc(registry->revocations, (registry->revocation_count + 1) * sizeof *grown);
+
+    if (!grown)
+        return FL_ERR_NOMEM;
+    registry->revocations = grown;
+    registry->revocations[registry->revocation_count++] = *row;
+    return FL_OK;
+}
+
+static enum fl_status load_revocation(void *user, const struct fl_revocation_row *row)
+{
+    return add_revocation(user, row);
+}
+
+static int names(const struct fl_revocation_row *row, const struct fl_client *client)
+{
+    return !strcmp(row->client, client->row.id) || !memcmp(row->key, client->row.key, FL_DIGEST_SIZE);
+}
+
+static enum fl_status list_revocation(struct fl_registry *registry, struct fl_store *store,
+                                      const struct fl_client *client)
+{
+    struct fl_revocation_row row;
+    enum fl_status st;
+
+    memcpy(row.client, client->row.id, sizeof row.client);
+    memcpy(row.key, client->row.key, sizeof row.key);
+    st = store->revocation_put(store, &row);
+    return st ? st : add_revocation(registry, &row);
+}
+
+/* Brings rows and list together: revoked in one of them is revoked. */
+static enum fl_status replay_revocations(struct fl_registry *registry, struct fl_store *store)
+{
+    size_t listed = 0;
+    enum fl_status st = store->revocations(store, load_revocation, registry);
+
+    for (size_t i = 0; i < registry->client_count && !st; i++) {
+        struct fl_client *client = registry->clients[i];
+        for (listed = 0; listed < registry->revocation_count; listed++)
+            if (names(&registry->revocations[listed], client))
+                break;
+        if (listed < registry->revocation_count)
+            client->row.revoked = 1;
+        else if (client->row.revoked)
+            st = list_revocation(registry, store, client);
+    }
+    return st;
+}
+
+static int key_is_revoked(const struct fl_registry *registry, const uint8_t key[FL_DIGEST_SIZE])
+{
+    for (size_t i = 0; i < registry->revocation_count; i++)
+        if (!memcmp(registry->revocations[i].key, key, FL_DIGEST_SIZE))
+            return 1;
+    return 0;
+}
+
 enum fl_status fl_registry_load(struct fl_registry *registry, struct fl_store *store)
 {
     enum fl_status st;
@@ -164,6 +226,8 @@ enum fl_status fl_registry_load(struct fl_registry *registry, struct fl_store *s
     st = store->clients(store, load_client, registry);
     if (!st)
         st = store->tokens(store, load_token, registry);
+    if (!st)
+        st = replay_revocations(registry, store);
     if (st)
         fl_registry_done(registry);
     return st;
@@ -177,6 +241,7 @@ void fl_registry_done(struct fl_registry *registry)
     free(registry->by_key);
     free(registry->by_id);
     free(registry->tokens);
+    free(registry->revocations);
     memset(registry, 0, sizeof *registry);
 }
 
@@ -189,10 +254,27 @@ enum fl_status fl_registry_seen(struct fl_store *store, struct fl_client *client
     return store->client_put(store, &client->row);
 }
 
-enum fl_status fl_registry_revoke(struct fl_store *store, struct fl_client *client)
+enum fl_status fl_registry_revoke(struct fl_registry *registry, struct fl_store *store,
+                                  struct fl_client *client)
 {
+    enum fl_status st = client->row.revoked ? FL_OK : list_revocation(registry, store, client);
+
+    if (st)
+        return st;
     client->row.revoked = 1;
     return store->client_put(store, &client->row);
+}
+
+enum fl_status fl_registry_void_tokens(struct fl_registry *registry, struct fl_store *store)
+{
+    enum fl_status st = FL_OK;
+
+    for (size_t i = 0; i < registry->token_count && !st; i++) {
+        registry->tokens[i].uses_left = 0;
+        registry->tokens[i].expires_wall_ms = TOKEN_VOID;
+        st = store->token_put(store, &registry->tokens[i]);
+    }
+    return st;
 }
 
 /* count random bytes as hexadecimal digits */
@@ -297,7 +379,7 @@ enum fl_status fl_registry_enrol(struct fl_registry *registry, struct fl_store *
         *ret_outcome = FL_ENROL_BAD_TOKEN;
         return FL_OK;
     }
-    if (known && known->row.revoked) {
+    if ((known && known->row.revoked) || key_is_revoked(registry, key)) {
         *ret_outcome = FL_ENROL_REVOKED;
         return FL_OK;
     }
@@ -308,6 +390,10 @@ enum fl_status fl_registry_enrol(struct fl_registry *registry, struct fl_store *
     }
     if (st != FL_ERR_NOT_FOUND)
         return st;
+    if (token->expires_wall_ms == TOKEN_VOID) {
+        *ret_outcome = FL_ENROL_VOID;
+        return FL_OK;
+    }
     if (env->wall_ms(env->user) >= token->expires_wall_ms) {
         *ret_outcome = FL_ENROL_EXPIRED;
         return FL_OK;

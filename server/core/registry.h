@@ -16,6 +16,8 @@ struct fl_client {
     size_t slot;             /* place in fl_registry.clients; per-run tables are indexed by it */
     uint64_t hash;           /* of the id, for drawing cohorts, and seeds of clients without a name */
     int64_t seen_written_ms; /* seen_wall_ms as the store has it */
+    uint64_t displaced_ms;   /* env's monotonic clock: since then `displaced` of its requests for work */
+    unsigned displaced;      /* were displaced by later ones */
 };
 
 struct fl_registry {
@@ -25,8 +27,12 @@ struct fl_registry {
     size_t client_count, client_capacity;
     struct fl_token_row *tokens;
     size_t token_count, token_capacity;
+    struct fl_revocation_row *revocations; /* revocation_count, as the list of its own has them */
+    size_t revocation_count;
 };
 
+/* Clients that the list of revocations names are revoked whatever their rows say, and those whose rows say so
+ * are added to it where it does not name them (rule R23). */
 FL_MUST_CHECK enum fl_status fl_registry_load(struct fl_registry *registry, struct fl_store *store);
 void fl_registry_done(struct fl_registry *registry);
 
@@ -46,7 +52,11 @@ uint64_t fl_client_hash(const char *id);
 FL_MUST_CHECK enum fl_status fl_registry_seen(struct fl_store *store, struct fl_client *client,
                                               int64_t wall_ms);
 
-FL_MUST_CHECK enum fl_status fl_registry_revoke(struct fl_store *store, struct fl_client *client);
+FL_MUST_CHECK enum fl_status fl_registry_revoke(struct fl_registry *registry, struct fl_store *store,
+                                                struct fl_client *client);
+
+/* Makes every token useless, for good (rule R23). */
+FL_MUST_CHECK enum fl_status fl_registry_void_tokens(struct fl_registry *registry, struct fl_store *store);
 
 /* Makes a token with so many uses and writes ID.SECRET to ret_text; only the secret's hash is kept. */
 FL_MUST_CHECK enum fl_status fl_registry_token(struct fl_registry *registry, struct fl_store *store,
@@ -64,6 +74,7 @@ enum fl_enrol_outcome {
     FL_ENROL_DONE,
     FL_ENROL_BAD_TOKEN,
     FL_ENROL_EXPIRED,
+    FL_ENROL_VOID, /* made before the server was restored */
     FL_ENROL_USED_UP,
     FL_ENROL_REVOKED,
     FL_ENROL_NOT_ISSUED,

@@ -53,6 +53,8 @@ static enum fl_status finish_round(struct fl_server *server, struct fl_run *run,
     enum fl_status st = server->store->round_put(server->store, fl_run_key(run), status);
 
     if (!st)
+        st = fl_server_stamp(server);
+    if (!st)
         st = fl_run_add_history(run, status);
     if (st)
         return st;
@@ -161,6 +163,7 @@ static enum fl_status start_job(struct fl_server *server, struct fl_run *run)
     job->store = server->store;
     job->kernels = server->kernels;
     memcpy(job->run_name, run->row.name, sizeof job->run_name);
+    job->run_origin = run->row.origin;
     job->params = fl_run_codec_params(run);
     memcpy(job->tensor_elems, run->tensor_elems, sizeof job->tensor_elems);
     job->params.tensor_elems = job->tensor_elems;
@@ -245,6 +248,7 @@ static enum fl_status dismiss_parked(struct fl_server *server, struct fl_run *ru
 static enum fl_status open_advance(struct fl_server *server, struct fl_run *run)
 {
     uint64_t now = fl_server_now(server);
+    enum fl_status st = FL_OK;
 
     if (run->open.fresh >= run->spec.target)
         return close_round(server, run);
@@ -257,8 +261,9 @@ static enum fl_status open_advance(struct fl_server *server, struct fl_run *run)
                "run=%s round=%llu accepted=%zu minimum=%llu; too few at the deadline, extended",
                run->row.name, (unsigned long long)run->row.round, run->open.count,
                (unsigned long long)run->spec.minimum);
+        st = fl_cohort_forgive(server, run);
     }
-    return fl_cohort_fill(server, run);
+    return st ? st : fl_cohort_fill(server, run);
 }
 
 enum fl_status fl_round_advance(struct fl_server *server, struct fl_run *run, uint64_t *ret_next)

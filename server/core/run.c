@@ -6,11 +6,23 @@
 
 #include "server/core/run_spec_text.h"
 
-#define SPEC_TEXT_BYTES 8192
+#define SPEC_TEXT_BYTES   8192
+#define EPOCH_RANDOM_BITS 20
 
 struct fl_run_key fl_run_key(const struct fl_run *run)
 {
-    return (struct fl_run_key){run->row.name, run->row.epoch};
+    return (struct fl_run_key){run->row.name, run->row.origin};
+}
+
+uint64_t fl_epoch_new(const struct fl_env *env, uint64_t above)
+{
+    int64_t wall_s = env->wall_ms(env->user) / 1000;
+    uint64_t epoch = wall_s > 0 ? (uint64_t)wall_s << EPOCH_RANDOM_BITS : 0;
+    uint8_t random[4];
+
+    env->entropy(env->user, random, sizeof random);
+    epoch |= fl_load_le32(random) & ((1u << EPOCH_RANDOM_BITS) - 1);
+    return epoch > above ? epoch : above + 1;
 }
 
 int fl_run_calibrating(const struct fl_run *run)
@@ -103,6 +115,19 @@ void fl_member_assign(const struct fl_run *run, struct fl_member *member, uint64
         return;
     assignment->round = round;
     assignment->state = state;
+}
+
+void fl_member_add_loss(struct fl_member *member, const struct fl_loss_row *row)
+{
+    if (row->last_seq > member->position) {
+        member->position = row->last_seq;
+        member->total = row->total;
+    }
+    if (member->lost_last_seq == 0 || row->first_seq < member->lost_first_seq)
+        member->lost_first_seq = row->first_seq;
+    if (row->last_seq > member->lost_last_seq)
+        member->lost_last_seq = row->last_seq;
+    member->lost += row->updates;
 }
 
 /* --- entries, history, versions --- */
@@ -281,21 +306,30 @@ static enum fl_status load_receipt(void *user, const struct fl_receipt_row *row)
     member->last = *row;
     snprintf(member->reason, sizeof member->reason, "%s", row->reason);
     member->last.reason = member->reason;
+    member->position = row->seq;
+    member->total = row->total;
     count_verdict(run, row->verdict);
-    if (fl_member_assignment(run, member, row->round) ==
-        FL_ASSIGNED) { /* what follows it was not asked for */
-        int accepted = row->verdict == FL_VERDICT_ACCEPTED;
-        fl_member_assign(run, member, row->round, accepted ? FL_ASSIGNED_ACCEPTED : FL_ASSIGNED_REFUSED);
-        if (!accepted && row->round == run->row.round)
-            run->cohort--;
-    }
-    if (row->verdict != FL_VERDICT_ACCEPTED)
+    if (row->verdict != FL_VERDICT_ACCEPTED) /* its assignment stands: whoever was refused may try again */
         return FL_OK;
+    if (fl_member_assignment(run, member, row->round) == FL_ASSIGNED)
+        fl_member_assign(run, member, row->round, FL_ASSIGNED_ACCEPTED);
     if (!row->applied)
         return fl_run_add_entry(run, row);
     if (run->row.phase == FL_PHASE_PUBLISHING && row->applied_round == run->row.round)
         return add_to_list(&run->frozen, row, row->round == run->row.round);
     return FL_OK;
+}
+
+static enum fl_status load_loss(void *user, const struct fl_loss_row *row)
+{
+    struct loader *loader = user;
+    const struct fl_client *client = fl_registry_by_id(loader->context->registry, row->client);
+    struct fl_member *member;
+    enum fl_status st = client ? fl_run_member(loader->run, client, &member) : FL_ERR_CORRUPT;
+
+    if (!st)
+        fl_member_add_loss(member, row);
+    return st;
 }
 
 static enum fl_status load_parts(struct loader *loader)
@@ -315,6 +349,8 @@ static enum fl_status load_parts(struct loader *loader)
         st = store->assignments(store, key, oldest, load_assignment, loader);
     if (!st)
         st = store->receipts(store, key, load_receipt, loader);
+    if (!st)
+        st = store->losses(store, key, load_loss, loader);
     if (st)
         return st;
     struct fl_version version = fl_run_base(run, run->row.version + 1);
@@ -389,7 +425,7 @@ enum fl_status fl_run_create(const struct fl_run_context *context, const struct 
 
     memset(&row, 0, sizeof row);
     memcpy(row.name, spec->name, sizeof row.name);
-    row.epoch = wall_s > 0 ? (uint64_t)wall_s : 1;
+    row.epoch = row.origin = wall_s > 0 ? (uint64_t)wall_s : 1;
     row.phase = FL_PHASE_GATHERING;
     row.lambda = codec->uses_lambda ? spec->codec.lambda : 0;
     row.round = codec->uses_lambda && spec->codec.lambda == 0 ? 0 : 1;
@@ -422,6 +458,7 @@ void fl_run_info_fill(const struct fl_run *run, struct fl_run_info *ret_info)
     memset(ret_info, 0, sizeof *ret_info);
     memcpy(ret_info->name, run->row.name, sizeof ret_info->name);
     ret_info->epoch = run->row.epoch;
+    ret_info->origin = run->row.origin == run->row.epoch ? 0 : run->row.origin;
     ret_info->state = run->row.phase == FL_PHASE_ENDED ? FL_RUN_ENDED : FL_RUN_ACTIVE;
     ret_info->round = run->row.round;
     ret_info->rounds = run->spec.rounds;
@@ -456,6 +493,10 @@ void fl_run_status_fill(const struct fl_run *run, uint64_t waiting, struct fl_ru
     ret_status->updates_invalid = run->invalid;
     ret_status->updates_ended = run->ended;
     ret_status->dropped = count_dropped(run);
+    ret_status->restores = run->row.restores;
+    for (size_t i = 0; i < run->member_slots; i++)
+        if (run->members[i])
+            ret_status->lost += run->members[i]->lost;
     ret_status->uplink_bytes = run->row.bytes.uplink;
     ret_status->uplink_dense_bytes = run->row.bytes.uplink_dense;
     ret_status->uplink_header_bytes = run->row.bytes.uplink_header;

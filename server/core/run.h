@@ -18,9 +18,12 @@ struct fl_assignment {
 
 /* One client's part in a run. */
 struct fl_member {
-    struct fl_receipt_row last;           /* the newest verdict (rule R2); seq 0: none yet */
-    char reason[FL_LIMIT_TEXT_BYTES + 1]; /* last.reason points here */
-    struct fl_assignment assignments[];   /* max_late + 1 of them; round r stands at r % (max_late + 1) */
+    uint64_t position; /* sequence number used up last: of `last`, or of an update that a restore has lost */
+    uint64_t total;    /* updates accepted up to there, lost ones included */
+    uint64_t lost, lost_first_seq, lost_last_seq; /* accepted updates lost by restores (rule R13) */
+    struct fl_receipt_row last;                   /* the newest verdict (rule R2); seq 0: none yet */
+    char reason[FL_LIMIT_TEXT_BYTES + 1];         /* last.reason points here */
+    struct fl_assignment assignments[]; /* max_late + 1 of them; round r stands at r % (max_late + 1) */
 };
 
 /* Updates accepted for a sum that is still open, or frozen. */
@@ -77,6 +80,13 @@ FL_MUST_CHECK enum fl_status fl_run_create(const struct fl_run_context *context,
 void fl_run_free(struct fl_run *run);
 
 struct fl_run_key fl_run_key(const struct fl_run *run);
+
+/* An epoch that is newer than `above` and than every one made earlier (rule R13): seconds since 1970 and 20
+ * random bits. */
+uint64_t fl_epoch_new(const struct fl_env *env, uint64_t above);
+
+/* Notes what the client could prove and the rows do not hold. */
+void fl_member_add_loss(struct fl_member *member, const struct fl_loss_row *row);
 
 /* Round 0 of a run whose lambda is to be measured. */
 int fl_run_calibrating(const struct fl_run *run);

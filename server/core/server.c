@@ -4,10 +4,14 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "server/core/restore.h"
 #include "server/core/round.h"
 #include "server/core/state.h"
 
-#define RELEASE_RETRY_MS 2000 /* Retry-After of requests let go at shutdown */
+#define RELEASE_RETRY_MS    2000  /* Retry-After of requests let go at shutdown */
+#define DISPLACED_RETRY_MS  30000 /* the same of one that another of the same client has displaced */
+#define DISPLACED_WINDOW_MS 120000
+#define DISPLACED_TO_LOG    3 /* within that time: worth a word */
 
 /* --- loading --- */
 
@@ -85,6 +89,8 @@ enum fl_status fl_server_new(const struct fl_env *env, struct fl_store *store,
     memcpy(server->mac_key, mac_key, FL_DIGEST_SIZE);
     st = load(server);
     if (!st)
+        st = fl_restore_check(server);
+    if (!st)
         st = store->blob_sweep(store);
     if (st) {
         fl_server_free(server);
@@ -133,23 +139,24 @@ static void settle_jobs(struct fl_server *server, int committed)
     }
 }
 
-/* Points the requests parked in earlier turns at the reloaded clients and runs; drops those of this turn. */
+/* Points parked requests at the reloaded clients and runs; drops those of a turn that did not happen. */
 static void reattach_parked(struct fl_server *server, const struct fl_parked *parked, size_t count,
-                            char (*names)[2][FL_LIMIT_NAME_BYTES + 1])
+                            char (*names)[2][FL_LIMIT_NAME_BYTES + 1], int happened)
 {
     server->parked_count = 0;
     for (size_t i = 0; i < count; i++) {
         struct fl_parked kept = parked[i];
         kept.client = fl_registry_by_id(&server->registry, names[i][0]);
         kept.run = fl_server_run(server, names[i][1]);
-        if (kept.turn != server->turn && kept.client && kept.run)
+        if ((happened || kept.turn != server->turn) && kept.client && kept.run)
             server->parked[server->parked_count++] = kept;
     }
 }
 
-/* After a failure memory may be ahead of the store: forget all of it and read it back. When that fails too,
- * parked requests are let go and the next begin tries again. */
-static enum fl_status reload(struct fl_server *server)
+/* Forgets all memory and reads it back: after a failed turn, which may have left it ahead of the store, and
+ * after one that began a new epoch. When that fails too, parked requests are let go and the next begin tries
+ * again. */
+static void reload(struct fl_server *server, int happened)
 {
     size_t count = server->parked_count;
     char(*names)[2][FL_LIMIT_NAME_BYTES + 1] = calloc(count + 1, sizeof *names);
@@ -163,11 +170,13 @@ static enum fl_status reload(struct fl_server *server)
     if (!st)
         st = load(server);
     if (!st)
-        reattach_parked(server, server->parked, count, names);
+        reattach_parked(server, server->parked, count, names, happened);
     else
         fl_server_release_all(server);
     free(names);
-    return st;
+    if (st)
+        fl_log(FL_LOG_ERROR, "server", "status=%s; reloading failed, trying again in the next turn",
+               fl_status_name(st));
 }
 
 static enum fl_status abandon_turn(struct fl_server *server, enum fl_status cause)
@@ -176,10 +185,7 @@ static enum fl_status abandon_turn(struct fl_server *server, enum fl_status caus
            fl_status_name(cause));
     server->store->rollback(server->store);
     settle_jobs(server, 0);
-    enum fl_status st = reload(server);
-    if (st)
-        fl_log(FL_LOG_ERROR, "server", "status=%s; reloading failed, trying again in the next turn",
-               fl_status_name(st));
+    reload(server, 0);
     return cause;
 }
 
@@ -189,6 +195,7 @@ enum fl_status fl_server_begin(struct fl_server *server)
 
     server->turn++;
     server->failed = FL_OK;
+    server->restored = 0;
     if (!server->loaded)
         st = load(server);
     if (!st)
@@ -205,7 +212,17 @@ enum fl_status fl_server_commit(struct fl_server *server)
     if (st)
         return abandon_turn(server, st);
     settle_jobs(server, 1);
+    if (server->restored) /* a version being made is made again, of the new epoch */
+        reload(server, 1);
     return FL_OK;
+}
+
+enum fl_status fl_server_stamp(struct fl_server *server)
+{
+    if (server->stamp_turn == server->turn)
+        return FL_OK;
+    server->stamp_turn = server->turn;
+    return server->store->stamp_put(server->store, ++server->stamp);
 }
 
 uint64_t fl_server_tick(struct fl_server *server)
@@ -302,13 +319,38 @@ struct fl_parked fl_server_unpark(struct fl_server *server, size_t place)
     return parked;
 }
 
+/* A client that comes back after a broken connection displaces its own dead request, whose answer nobody
+ * reads. One that is read tells a second process of the same identity that it is not alone. */
+static void displace(struct fl_server *server, struct fl_parked parked)
+{
+    struct fl_client *client = parked.client;
+    uint64_t now = fl_server_now(server);
+
+    if (client->displaced == 0 || now - client->displaced_ms > DISPLACED_WINDOW_MS) {
+        client->displaced_ms = now;
+        client->displaced = 0;
+    }
+    if (++client->displaced == DISPLACED_TO_LOG)
+        fl_log(FL_LOG_WARN, "server.work",
+               "run=%s client=%.8s displaced=%d within_ms=%d; its requests for work displace each other: two "
+               "processes use one identity (a copy of its state folder?), or it starts again and again",
+               parked.run->row.name, client->row.id, DISPLACED_TO_LOG, DISPLACED_WINDOW_MS);
+    fl_server_reply(server, parked.ticket, parked.run,
+                    &(struct fl_reply){
+                        .http_status = 409,
+                        .retry_after_ms = DISPLACED_RETRY_MS,
+                        .error = FL_ERR_LOCKED,
+                        .text = "another request for work of this client has taken its place",
+                        .hint = "stop the other process that uses a copy of this client's state folder, or "
+                                "enrol it as a client of its own in a new folder"});
+}
+
 enum fl_status fl_server_park(struct fl_server *server, uint64_t ticket, struct fl_client *client,
                               struct fl_run *run, uint64_t expires_ms)
 {
     for (size_t i = 0; i < server->parked_count; i++)
         if (server->parked[i].client == client && server->parked[i].run == run) {
-            struct fl_parked displaced = fl_server_unpark(server, i);
-            fl_server_reply(server, displaced.ticket, run, &(struct fl_reply){.http_status = 204});
+            displace(server, fl_server_unpark(server, i));
             break;
         }
     if (server->parked_count == server->parked_capacity) {
@@ -387,6 +429,7 @@ void fl_server_handle(struct fl_server *server, const struct fl_request *request
     case FL_REQUEST_WORK:
     case FL_REQUEST_MODEL:
     case FL_REQUEST_UPDATE:
+    case FL_REQUEST_RECEIPT:
         server->failed = fl_client_handle(server, request);
         break;
     default:

@@ -38,6 +38,7 @@ enum fl_request_kind {
     FL_REQUEST_WORK,     /* long-poll: 200 fl_work, 204 nothing yet, 410 fl_run_info when the run has ended */
     FL_REQUEST_MODEL,    /* 200 fl_model_message; 204 when have is the newest */
     FL_REQUEST_UPDATE,   /* body: fl_update; answers fl_verdict */
+    FL_REQUEST_RECEIPT,  /* body: fl_proof; 200 fl_standing */
     /* From the operator; the port has checked the credential. */
     FL_REQUEST_TOKEN_CREATE,
     FL_REQUEST_CLIENT_LIST,
@@ -46,6 +47,7 @@ enum fl_request_kind {
     FL_REQUEST_RUN_STATUS, /* one run by name, or all when run is empty */
     FL_REQUEST_RUN_STOP,   /* drains into a last version (rule R5) */
     FL_REQUEST_RUN_EXPORT, /* 200 the newest published model as fl_model_message, snapshot form */
+    FL_REQUEST_RESTORED,   /* the state came from a backup: new epochs, tokens void (rules R13, R23) */
 };
 
 struct fl_request {
@@ -56,6 +58,8 @@ struct fl_request {
     uint64_t seq; /* UPDATE */
     int has_have; /* WORK, MODEL: 1 when `have` was given */
     struct fl_version have;
+    int has_epoch;              /* UPDATE: 1 when `epoch` was given: */
+    uint64_t epoch;             /* the one that the client has gone on to */
     uint64_t wait_ms;           /* WORK: how long the client is willing to wait */
     struct fl_bytes body;       /* borrowed during fl_server_handle() */
     uint64_t header_bytes;      /* of the HTTP request, for the statistics of the run */
@@ -93,10 +97,19 @@ struct fl_run_status {
     uint64_t waiting, accepted, target; /* of the current round */
     uint64_t elems;
     uint64_t updates_accepted, updates_late, updates_invalid, updates_ended;
-    uint64_t dropped; /* updates whose sent part clients reported as lost (rule R6) */
+    uint64_t dropped;  /* updates whose sent part clients reported as lost (rule R6) */
+    uint64_t restores; /* epochs begun because the server's state came from a backup (rule R13) */
+    uint64_t lost;     /* accepted updates that are known to have been lost by that */
     uint64_t uplink_bytes, uplink_dense_bytes, uplink_header_bytes;
     uint64_t downlink_bytes, downlink_dense_bytes, downlink_header_bytes;
     double residual_norm; /* largest reported in the newest closed round, l2 */
+};
+
+/* What a client is known to have lost in a run by restores of the server (rule R13). */
+struct fl_client_loss {
+    const char *run;
+    uint64_t updates;             /* accepted ones */
+    uint64_t first_seq, last_seq; /* within these sequence numbers */
 };
 
 struct fl_client_status {
@@ -104,6 +117,8 @@ struct fl_client_status {
     char name[FL_LIMIT_NAME_BYTES + 1];
     int64_t enrolled_wall_ms, seen_wall_ms; /* since 1970 UTC */
     int revoked;
+    const struct fl_client_loss *losses; /* loss_count of them */
+    size_t loss_count;
 };
 
 /* An answer. Exactly one for each request, in the same turn or in a later one. All pointers are borrowed
@@ -119,7 +134,7 @@ struct fl_reply {
     const char *token;                      /* TOKEN_CREATE: ID.SECRET */
     const struct fl_client_status *clients; /* CLIENT_LIST: client_count entries */
     size_t client_count;
-    const struct fl_run_status *runs; /* RUN_STATUS, RUN_CREATE, RUN_STOP: run_count entries */
+    const struct fl_run_status *runs; /* RUN_STATUS, RUN_CREATE, RUN_STOP, RESTORED: run_count entries */
     size_t run_count;
     const struct fl_round_status *rounds; /* RUN_STATUS of one run: closed rounds, oldest first */
     size_t round_count;

@@ -36,6 +36,10 @@ struct fl_server {
     int loaded;            /* 0: memory is empty because the last reload failed */
     uint64_t generation;   /* counts loads */
     uint64_t turn;         /* counts turns */
+    uint64_t stamp;        /* of the store (rule R13) */
+    uint64_t stamp_turn;   /* the turn in which it grew last */
+    int restored_at_start; /* the mark beside the rows was ahead of them */
+    int restored;          /* of the turn: new epochs have begun, everything is loaded anew after it */
     uint64_t blobs;        /* counts names of state blobs in this process */
     enum fl_status failed; /* of the turn: the first failure of store or memory */
 };
@@ -66,7 +70,7 @@ void fl_server_reply_error(struct fl_server *server, uint64_t ticket, int http_s
 FL_MUST_CHECK enum fl_status fl_server_reply_info(struct fl_server *server, uint64_t ticket,
                                                   struct fl_run *run, int http_status);
 
-/* Parks a request; an older one of the same client and run is answered with 204. FL_ERR_NOMEM. */
+/* Parks a request; an older one of the same client and run is answered with 409. FL_ERR_NOMEM. */
 FL_MUST_CHECK enum fl_status fl_server_park(struct fl_server *server, uint64_t ticket,
                                             struct fl_client *client, struct fl_run *run,
                                             uint64_t expires_ms);
@@ -76,6 +80,10 @@ struct fl_parked fl_server_unpark(struct fl_server *server, size_t place);
 
 /* How many clients wait for work of the run. */
 uint64_t fl_server_waiting(const struct fl_server *server, const struct fl_run *run);
+
+/* Makes the store's stamp grow, once a turn at most: something happened that a restored backup must not make
+ * undone unseen. */
+FL_MUST_CHECK enum fl_status fl_server_stamp(struct fl_server *server);
 
 struct fl_run *fl_server_run(const struct fl_server *server, const char *name);
 

@@ -46,8 +46,10 @@ struct fl_run_bytes {
 
 struct fl_run_row {
     char name[FL_LIMIT_NAME_BYTES + 1];
-    uint64_t epoch;
-    const char *spec; /* text of run_spec_text.h; read when visited and created, ignored by run_update */
+    uint64_t epoch;  /* which life of the run (rule R13) */
+    uint64_t origin; /* its first epoch: the key of the run's other rows, whichever epoch they were made in */
+    uint64_t restores; /* how often it has begun a new epoch */
+    const char *spec;  /* text of run_spec_text.h; read when visited and created, ignored by run_update */
     enum fl_run_phase phase;
     int stopping;     /* the operator has stopped it */
     int last;         /* PUBLISHING: no version comes after the one being made */
@@ -76,6 +78,8 @@ struct fl_receipt_row {
     char client[FL_LIMIT_NAME_BYTES + 1];
     uint64_t seq;
     uint8_t digest[FL_DIGEST_SIZE]; /* SHA-256 of the update's body */
+    uint64_t epoch;                 /* of the run when it was judged */
+    uint64_t total;                 /* updates of this client accepted so far, this one included */
     enum fl_verdict_kind verdict;
     const char *reason; /* "" when accepted */
     enum fl_work_kind kind;
@@ -90,6 +94,21 @@ struct fl_receipt_row {
     struct fl_metrics metrics;
 };
 
+/* Updates that a client could prove and this server has lost (rule R13). */
+struct fl_loss_row {
+    char client[FL_LIMIT_NAME_BYTES + 1];
+    uint64_t first_seq, last_seq; /* the sequence numbers that went */
+    uint64_t updates;             /* accepted ones among them */
+    uint64_t total;               /* fl_receipt_row.total at last_seq */
+    uint64_t epoch;               /* of the newest receipt that the client showed */
+};
+
+/* A client that was shut out, by its id and its key (rule R23). */
+struct fl_revocation_row {
+    char client[FL_LIMIT_NAME_BYTES + 1];
+    uint8_t key[FL_DIGEST_SIZE];
+};
+
 typedef enum fl_status (*fl_client_visit_fn)(void *user, const struct fl_client_row *row);
 typedef enum fl_status (*fl_token_visit_fn)(void *user, const struct fl_token_row *row);
 typedef enum fl_status (*fl_run_visit_fn)(void *user, const struct fl_run_row *row);
@@ -97,8 +116,10 @@ typedef enum fl_status (*fl_version_visit_fn)(void *user, const struct fl_versio
 typedef enum fl_status (*fl_round_visit_fn)(void *user, const struct fl_round_status *row);
 typedef enum fl_status (*fl_assignment_visit_fn)(void *user, const struct fl_assignment_row *row);
 typedef enum fl_status (*fl_receipt_visit_fn)(void *user, const struct fl_receipt_row *row);
+typedef enum fl_status (*fl_loss_visit_fn)(void *user, const struct fl_loss_row *row);
+typedef enum fl_status (*fl_revocation_visit_fn)(void *user, const struct fl_revocation_row *row);
 
-/* Which run's rows. */
+/* Which run's rows: its name and fl_run_row.origin. */
 struct fl_run_key {
     const char *name;
     uint64_t epoch;
@@ -163,6 +184,23 @@ struct fl_store {
     void (*blob_remove)(struct fl_store *store, const char *name);
     /* Removes every blob that no row names (rule R12). Only while no worker writes. */
     enum fl_status (*blob_sweep)(struct fl_store *store);
+
+    /* Rule R13. The digest of an update that was judged; FL_ERR_NOT_FOUND. */
+    enum fl_status (*receipt_find)(struct fl_store *store, struct fl_run_key run, const char *client,
+                                   uint64_t seq, uint8_t ret_digest[FL_DIGEST_SIZE]);
+    enum fl_status (*losses)(struct fl_store *store, struct fl_run_key run, fl_loss_visit_fn visit,
+                             void *user);
+    enum fl_status (*loss_put)(struct fl_store *store, struct fl_run_key run, const struct fl_loss_row *row);
+    /* A number that grows with what must not be forgotten, and the newest one that is marked outside the
+     * rows (0: none): when the mark is ahead, the rows are those of a backup. stamp_put marks it, too, once
+     * the transaction is committed. */
+    enum fl_status (*stamp)(struct fl_store *store, uint64_t *ret_stamp, uint64_t *ret_marked);
+    enum fl_status (*stamp_put)(struct fl_store *store, uint64_t stamp);
+
+    /* Rule R23: a list of its own, which no backup of the rows brings back. Appended outside of transactions,
+     * durable when it returns. */
+    enum fl_status (*revocations)(struct fl_store *store, fl_revocation_visit_fn visit, void *user);
+    enum fl_status (*revocation_put)(struct fl_store *store, const struct fl_revocation_row *row);
 };
 
 #endif

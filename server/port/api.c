@@ -118,9 +118,10 @@ static void on_head(void *user, struct fl_http_exchange *exchange, size_t *ret_b
     call->route = route;
     fl_buf_init(&call->public_key, SPKI_BYTES);
     fl_http_set_data(exchange, call);
-    *ret_body_limit = route.kind == FL_ROUTE_UPDATE   ? api->update_bytes
-                      : route.kind == FL_ROUTE_ENROLL ? FL_LIMIT_SMALL_BODY_BYTES
-                                                      : 0;
+    *ret_body_limit = route.kind == FL_ROUTE_UPDATE ? api->update_bytes
+                      : route.kind == FL_ROUTE_ENROLL || route.kind == FL_ROUTE_RECEIPT
+                          ? FL_LIMIT_SMALL_BODY_BYTES
+                          : 0;
 }
 
 /* -- replies ------------------------------------------------------------------------------------------------
@@ -179,16 +180,22 @@ static void on_release(struct fl_loop_call *loop_call, enum fl_loop_outcome outc
 /* -- requests -----------------------------------------------------------------------------------------------
  */
 
-/* Query parameters of work and model. */
+/* Query parameters of work, model and update. */
 static enum fl_status read_query(struct api_call *call)
 {
     struct fl_request *request = &call->call.request;
     const char *have = fl_http_query(call->exchange, FL_QUERY_HAVE);
     const char *wait = fl_http_query(call->exchange, FL_QUERY_WAIT);
+    const char *epoch = fl_http_query(call->exchange, FL_QUERY_EPOCH);
 
     if (have) {
         request->has_have = 1;
         if (fl_version_from_text(have, &request->have))
+            return FL_ERR_FORMAT;
+    }
+    if (call->route.kind == FL_ROUTE_UPDATE && epoch) {
+        request->has_epoch = 1;
+        if (fl_number_parse(epoch, strlen(epoch), &request->epoch))
             return FL_ERR_FORMAT;
     }
     if (call->route.kind != FL_ROUTE_WORK || !wait)
@@ -231,6 +238,8 @@ static enum fl_request_kind request_kind(enum fl_route_kind kind)
         return FL_REQUEST_MODEL;
     case FL_ROUTE_UPDATE:
         return FL_REQUEST_UPDATE;
+    case FL_ROUTE_RECEIPT:
+        return FL_REQUEST_RECEIPT;
     case FL_ROUTE_RUN_LIST:
     case FL_ROUTE_HEALTH:
     case FL_ROUTE_AUTHORITY:
@@ -287,7 +296,7 @@ static void on_request(void *user, struct fl_http_exchange *exchange)
     }
     if (read_query(call)) {
         answer_now(exchange, fl_answer_error(400, FL_ERR_FORMAT, "malformed query parameter",
-                                             "have=EPOCH.NUMBER.DIGEST, wait=MILLISECONDS"));
+                                             "have=EPOCH.NUMBER.DIGEST, wait=MILLISECONDS, epoch=EPOCH"));
         return;
     }
     if (call->route.kind == FL_ROUTE_ENROLL) {

@@ -157,7 +157,7 @@ int fl_command_init(const struct fl_command_call *call)
     if (!st)
         st = fl_deployment_create(dir, names, count, &err);
     if (!st)
-        st = fl_deployment_open(dir, &deployment, &err);
+        st = fl_deployment_open(dir, "", &deployment, &err);
     is_open = !st;
     if (!st)
         st = make_token(&deployment, options->token_uses, ttl_ms, &token, &err);

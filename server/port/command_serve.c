@@ -153,7 +153,7 @@ static enum fl_status start(struct serving *serving, const char *dir, const stru
 {
     enum fl_status st = fl_signals_install(err);
     if (!st)
-        st = fl_deployment_open(dir, &serving->deployment, err);
+        st = fl_deployment_open(dir, config->guard, &serving->deployment, err);
     if (st)
         return st;
     serving->is_open = 1;
@@ -201,12 +201,14 @@ static void stop(struct serving *serving, const struct fl_server_config *config)
 
 int fl_command_serve(const struct fl_command_call *call)
 {
-    const struct fl_server_config *config = call->values;
+    struct fl_server_config *config = call->values;
     struct serving serving = {0};
     char dir[FL_PATH_SIZE];
     struct fl_error err;
     enum fl_status st = fl_server_config_state(call->config_path, config->state, dir, &err);
 
+    if (!st)
+        st = fl_server_config_guard(call->config_path, config, &err);
     fl_log_set_level((enum fl_log_level)config->log_level);
     if (!st)
         st = fl_server_config_check(config, &err);

@@ -113,6 +113,14 @@ static const struct fl_command commands[] = {
      .examples = "  fl-server serve --config /var/lib/residue/server.yaml\n"
                  "  fl-server serve --config ./server/server.yaml --listen.port 0 --port-file ./port\n",
      .run = fl_command_serve},
+    {.words = "restore",
+     .summary = "Says that the state in the folder came from a backup: after restoring one, before serve.",
+     ROWS(admin_rows),
+     OF_ADMIN,
+     .examples = "  fl-server restore --dir /var/lib/residue\n"
+                 "  Every run begins a new epoch, every token made so far is void. The server must not run.\n"
+                 "  What to restore, and what clients do then: server/port/README.md.\n",
+     .run = fl_command_restore},
     {.words = "token create",
      .summary = "Makes a token with which clients enrol.",
      ROWS(token_rows),

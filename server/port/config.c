@@ -11,6 +11,11 @@ const struct fl_setting fl_server_config_rows[FL_SERVER_CONFIG_COUNT] = {
      .type = FL_SETTING_STRING,
      FL_SETTING_FIELD(struct fl_server_config, state),
      .help = "folder of the server's state; empty: the folder that holds this file"},
+    {.key = "guard",
+     .type = FL_SETTING_STRING,
+     FL_SETTING_FIELD(struct fl_server_config, guard),
+     .help = "folder of revocations.log and state.mark, which no restored backup may bring back; empty: the "
+             "state folder. One that backups leave alone is better"},
     {.key = "listen.address",
      .type = FL_SETTING_STRING,
      FL_SETTING_FIELD(struct fl_server_config, address),
@@ -181,5 +186,18 @@ enum fl_status fl_server_config_state(const char *config_path, const char *setti
         memcpy(ret_state, setting, strlen(setting) + 1);
     else
         st = fl_path_join(folder, setting, ret_state, err);
+    return st;
+}
+
+enum fl_status fl_server_config_guard(const char *config_path, struct fl_server_config *config,
+                                      struct fl_error *err)
+{
+    char folder[FL_PATH_SIZE];
+
+    if (!config->guard[0])
+        return FL_OK;
+    enum fl_status st = fl_server_config_state(config_path, config->guard, folder, err);
+    if (!st)
+        memcpy(config->guard, folder, strlen(folder) + 1);
     return st;
 }

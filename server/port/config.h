@@ -21,12 +21,13 @@ struct fl_server_config {
     int durability;                        /* enum fl_durability */
     int log_level;                         /* enum fl_log_level */
     char client_life[16], server_life[16]; /* of certificates: fl_duration_read() */
+    char guard[FL_PATH_SIZE];              /* "": the state folder */
     char port_file[FL_PATH_SIZE];          /* "": server.port in the state folder */
 };
 
 enum fl_durability { FL_DURABILITY_FULL, FL_DURABILITY_OFF };
 
-#define FL_SERVER_CONFIG_COUNT 21
+#define FL_SERVER_CONFIG_COUNT 22
 extern const struct fl_setting fl_server_config_rows[FL_SERVER_CONFIG_COUNT];
 
 /* What must hold between settings. FL_ERR_CONFIG. */
@@ -36,5 +37,9 @@ FL_MUST_CHECK enum fl_status fl_server_config_check(const struct fl_server_confi
 /* The folder that a configuration file means: its setting, taken from the file's folder when relative. */
 FL_MUST_CHECK enum fl_status fl_server_config_state(const char *config_path, const char *setting,
                                                     char ret_state[FL_PATH_SIZE], struct fl_error *err);
+
+/* Replaces config->guard by the folder that it means, likewise; "" stays. */
+FL_MUST_CHECK enum fl_status fl_server_config_guard(const char *config_path, struct fl_server_config *config,
+                                                    struct fl_error *err);
 
 #endif

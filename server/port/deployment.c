@@ -80,16 +80,19 @@ enum fl_status fl_deployment_create(const char *dir, const char *const *names, s
     return FL_OK;
 }
 
-static enum fl_status open_store(struct fl_deployment *deployment, struct fl_error *err)
+static enum fl_status open_store(struct fl_deployment *deployment, const char *guard, struct fl_error *err)
 {
     char database[FL_PATH_SIZE], blobs[FL_PATH_SIZE];
     enum fl_status st = fl_path_join(deployment->dir, DATABASE, database, err);
     if (!st)
         st = fl_path_join(deployment->dir, BLOB_DIR, blobs, err);
-    return st ? st : fl_store_open(database, blobs, err, &deployment->store);
+    if (!st)
+        st = fl_store_open(database, blobs, err, &deployment->store);
+    return st ? st : fl_store_guard(deployment->store, guard[0] ? guard : deployment->dir, err);
 }
 
-enum fl_status fl_deployment_open(const char *dir, struct fl_deployment *ret_deployment, struct fl_error *err)
+enum fl_status fl_deployment_open(const char *dir, const char *guard, struct fl_deployment *ret_deployment,
+                                  struct fl_error *err)
 {
     struct fl_deployment deployment = {.lock = {.fd = -1}, .env = fl_env_system()};
     char path[FL_PATH_SIZE], digits[2 * FL_DIGEST_SIZE + 1];
@@ -102,7 +105,7 @@ enum fl_status fl_deployment_open(const char *dir, struct fl_deployment *ret_dep
         (st = read_secret(dir, RECEIPT_KEY, digits, deployment.mac_key, err)) ||
         (st = read_secret(dir, FL_ADMIN_TOKEN, deployment.admin_token, secret, err)) ||
         (st = fl_lock_take(dir, &deployment.lock, err)) || (st = fl_dir_clean_temp(dir, NULL, err)) ||
-        (st = open_store(&deployment, err)))
+        (st = open_store(&deployment, guard, err)))
         fl_deployment_close(&deployment);
     else
         *ret_deployment = deployment;

@@ -31,9 +31,10 @@ struct fl_deployment {
 FL_MUST_CHECK enum fl_status fl_deployment_create(const char *dir, const char *const *names,
                                                   size_t name_count, struct fl_error *err);
 
-/* FL_ERR_LOCKED when another process has it; FL_ERR_NOT_FOUND when it was never made. */
-FL_MUST_CHECK enum fl_status fl_deployment_open(const char *dir, struct fl_deployment *ret_deployment,
-                                                struct fl_error *err);
+/* guard: folder of the files of guard.h; "": dir. FL_ERR_LOCKED when another process has it; FL_ERR_NOT_FOUND
+ * when it was never made. */
+FL_MUST_CHECK enum fl_status fl_deployment_open(const char *dir, const char *guard,
+                                                struct fl_deployment *ret_deployment, struct fl_error *err);
 void fl_deployment_close(struct fl_deployment *deployment);
 
 /* What a loop needs, borrowing from deployment. */

@@ -48,6 +48,8 @@ static void put_run(struct fl_json_writer *writer, const struct fl_run_status *r
         {"updates_invalid", run->updates_invalid},
         {"updates_ended", run->updates_ended},
         {"dropped", run->dropped},
+        {"restores", run->restores},
+        {"lost", run->lost},
         {"uplink_bytes", run->uplink_bytes},
         {"uplink_dense_bytes", run->uplink_dense_bytes},
         {"uplink_header_bytes", run->uplink_header_bytes},
@@ -105,6 +107,16 @@ static void put_client(struct fl_json_writer *writer, const struct fl_client_sta
     fl_json_put_int(writer, "enrolled_ms", client->enrolled_wall_ms);
     fl_json_put_int(writer, "seen_ms", client->seen_wall_ms);
     fl_json_put_bool(writer, "revoked", client->revoked);
+    fl_json_begin_array(writer, "lost");
+    for (size_t i = 0; i < client->loss_count; i++) {
+        fl_json_begin_object(writer, NULL);
+        fl_json_put_text(writer, "run", client->losses[i].run);
+        fl_json_put_uint(writer, "updates", client->losses[i].updates);
+        fl_json_put_uint(writer, "first_seq", client->losses[i].first_seq);
+        fl_json_put_uint(writer, "last_seq", client->losses[i].last_seq);
+        fl_json_end(writer);
+    }
+    fl_json_end(writer);
     fl_json_end(writer);
 }
 

@@ -8,6 +8,7 @@
 #include "server/core/server.h"
 #include "server/port/blobs.h"
 #include "server/port/database.h"
+#include "server/port/guard.h"
 
 /* Names of blobs that a transaction has written, or will remove when it commits. */
 struct fl_blob_names {
@@ -22,6 +23,8 @@ struct fl_sqlite_store {
     struct fl_database *database;
     struct fl_blobs *blobs;
     struct fl_blob_names written, dropped;
+    struct fl_guard *guard; /* NULL: none */
+    uint64_t stamp;         /* written in this transaction; 0: none */
 };
 
 static inline struct fl_sqlite_store *fl_sqlite_store_of(struct fl_store *calls)
@@ -43,5 +46,9 @@ extern const char *const fl_store_verdicts[4];
 /* Fill in the calls for reading and for writing rows. */
 void fl_store_read_calls(struct fl_store *calls);
 void fl_store_write_calls(struct fl_store *calls);
+void fl_store_restore_calls(struct fl_store *calls);
+
+/* Marks the stamp that the committed transaction has written. */
+void fl_sqlite_store_mark(struct fl_sqlite_store *store);
 
 #endif

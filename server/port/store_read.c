@@ -123,6 +123,8 @@ static enum fl_status take_run(struct fl_query *query, void *visitor)
     row.bytes.downlink = fl_query_take_u64(query);
     row.bytes.downlink_dense = fl_query_take_u64(query);
     row.bytes.downlink_header = fl_query_take_u64(query);
+    row.origin = fl_query_take_u64(query);
+    row.restores = fl_query_take_u64(query);
     return to->visit(to->user, &row);
 }
 
@@ -130,7 +132,8 @@ static enum fl_status runs(struct fl_store *calls, fl_run_visit_fn visit, void *
 {
     static const char sql[] =
         "SELECT name,epoch,spec,phase,stopping,last,round,version,lambda,uplink_bytes,uplink_dense_bytes,"
-        "uplink_header_bytes,downlink_bytes,downlink_dense_bytes,downlink_header_bytes FROM runs"
+        "uplink_header_bytes,downlink_bytes,downlink_dense_bytes,downlink_header_bytes,origin,restores FROM "
+        "runs"
         " ORDER BY name";
     struct run_visitor visitor = {visit, user};
 
@@ -279,6 +282,8 @@ static enum fl_status take_receipt(struct fl_query *query, void *visitor)
     row.metrics.examples = fl_query_take_u64(query);
     row.metrics.correct = fl_query_take_u64(query);
     row.metrics.loss_sum = fl_query_take_f64(query);
+    row.epoch = fl_query_take_u64(query);
+    row.total = fl_query_take_u64(query);
     return to->visit(to->user, &row);
 }
 
@@ -287,7 +292,7 @@ static enum fl_status receipts(struct fl_store *calls, struct fl_run_key run, fl
 {
     static const char sql[] =
         "SELECT client,seq,digest,verdict,reason,kind,round,applied_round,weight,body_bytes,sent,train_loss,"
-        "delta_squares,residual_norm,dropped,examples,correct,loss_sum FROM receipts"
+        "delta_squares,residual_norm,dropped,examples,correct,loss_sum,judged_epoch,total FROM receipts"
         " WHERE run=? AND epoch=? ORDER BY client,seq";
     struct receipt_visitor visitor = {visit, user};
 

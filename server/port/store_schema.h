@@ -4,8 +4,17 @@
 #ifndef FL_SERVER_PORT_STORE_SCHEMA_H
 #define FL_SERVER_PORT_STORE_SCHEMA_H
 
-#define FL_STORE_SCHEMA_VERSION      1
-#define FL_STORE_SCHEMA_VERSION_TEXT "1"
+#define FL_STORE_SCHEMA_VERSION      2
+#define FL_STORE_SCHEMA_VERSION_TEXT "2"
+
+/* What came with version 2 (rule R13). */
+#define FL_STORE_SCHEMA_RESTORE                                                                              \
+    "CREATE TABLE losses("                                                                                   \
+    " run TEXT NOT NULL, epoch INTEGER NOT NULL, client TEXT NOT NULL, first_seq INTEGER NOT NULL,"          \
+    " last_seq INTEGER NOT NULL, updates INTEGER NOT NULL, total INTEGER NOT NULL,"                          \
+    " lost_epoch INTEGER NOT NULL, PRIMARY KEY(run, epoch, client, last_seq)"                                \
+    ") WITHOUT ROWID;"                                                                                       \
+    "CREATE TABLE stamp(id INTEGER PRIMARY KEY, stamp INTEGER NOT NULL);"
 
 static const char fl_store_schema[] =
     "CREATE TABLE clients("
@@ -26,7 +35,8 @@ static const char fl_store_schema[] =
     " lambda REAL NOT NULL,"
     " uplink_bytes INTEGER NOT NULL, uplink_dense_bytes INTEGER NOT NULL,"
     " uplink_header_bytes INTEGER NOT NULL, downlink_bytes INTEGER NOT NULL,"
-    " downlink_dense_bytes INTEGER NOT NULL, downlink_header_bytes INTEGER NOT NULL"
+    " downlink_dense_bytes INTEGER NOT NULL, downlink_header_bytes INTEGER NOT NULL,"
+    " origin INTEGER NOT NULL, restores INTEGER NOT NULL"
     ") WITHOUT ROWID;"
     "CREATE TABLE versions("
     " run TEXT NOT NULL, epoch INTEGER NOT NULL, number INTEGER NOT NULL, digest BLOB NOT NULL,"
@@ -53,12 +63,27 @@ static const char fl_store_schema[] =
     " sent INTEGER NOT NULL, train_loss REAL NOT NULL, delta_squares REAL NOT NULL,"
     " residual_norm REAL NOT NULL, dropped INTEGER NOT NULL,"
     " examples INTEGER NOT NULL, correct INTEGER NOT NULL, loss_sum REAL NOT NULL,"
-    " payload_blob TEXT, payload BLOB,"
+    " payload_blob TEXT, payload BLOB, judged_epoch INTEGER NOT NULL DEFAULT 0,"
+    " total INTEGER NOT NULL DEFAULT 0,"
     " PRIMARY KEY(run, epoch, client, seq)"
     ");"
     "CREATE INDEX receipts_open ON receipts(run, epoch) WHERE verdict='accepted' AND applied_round IS NULL;"
     "CREATE INDEX receipts_applied ON receipts(run, epoch, applied_round) WHERE applied_round IS NOT NULL;"
     "CREATE INDEX receipts_blob ON receipts(payload_blob) WHERE payload_blob IS NOT NULL;"
-    "CREATE INDEX versions_blob ON versions(state_blob) WHERE state_blob IS NOT NULL;";
+    "CREATE INDEX versions_blob ON versions(state_blob) WHERE state_blob IS NOT "
+    "NULL;" FL_STORE_SCHEMA_RESTORE;
+
+/* From a database of version 1, made before a run could begin a second epoch. */
+static const char fl_store_schema_from_1[] =
+    "BEGIN IMMEDIATE;" FL_STORE_SCHEMA_RESTORE
+    "ALTER TABLE runs ADD COLUMN origin INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE runs ADD COLUMN restores INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE runs SET origin=epoch;"
+    "ALTER TABLE receipts ADD COLUMN judged_epoch INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE receipts ADD COLUMN total INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE receipts SET judged_epoch=epoch, total=(SELECT COUNT(*) FROM receipts other WHERE"
+    " other.run=receipts.run AND other.epoch=receipts.epoch AND other.client=receipts.client"
+    " AND other.seq<=receipts.seq AND other.verdict='accepted');"
+    "PRAGMA user_version=" FL_STORE_SCHEMA_VERSION_TEXT ";COMMIT";
 
 #endif

@@ -52,6 +52,7 @@ static enum fl_status commit(struct fl_store *calls)
     if (st)
         return fl_sqlite_store_log(store, "commit", st);
     store->written.count = 0;
+    fl_sqlite_store_mark(store);
     names_remove(store, &store->dropped);
     return FL_OK;
 }
@@ -63,6 +64,7 @@ static void rollback(struct fl_store *calls)
     if (fl_database_execute(store->database, "ROLLBACK")) {
         /* SQLite has rolled back by itself already, as it does when the disk is full */
     }
+    store->stamp = 0;
     store->dropped.count = 0;
     names_remove(store, &store->written);
 }
@@ -162,6 +164,11 @@ static enum fl_status prepare_schema(struct fl_sqlite_store *store, const char *
     if (!st)
         version = fl_query_take_i64(query);
     fl_query_end(query);
+    if (!st && version == 1) {
+        st = fl_database_execute(store->database, fl_store_schema_from_1);
+        if (!st)
+            version = FL_STORE_SCHEMA_VERSION;
+    }
     if (!st && version != 0 && version != FL_STORE_SCHEMA_VERSION)
         return fl_error_set(err, FL_ERR_VERSION, "%s: made by another version of fl-server (schema %lld)",
                             path, (long long)version);
@@ -195,6 +202,7 @@ enum fl_status fl_store_open(const char *path, const char *blob_dir, struct fl_e
     store->calls.blob_sweep = blob_sweep;
     fl_store_read_calls(&store->calls);
     fl_store_write_calls(&store->calls);
+    fl_store_restore_calls(&store->calls);
     st = fl_database_open(path, err, &store->database);
     if (!st)
         st = prepare_schema(store, path, err);
@@ -225,6 +233,7 @@ void fl_store_close(struct fl_store *calls)
     struct fl_sqlite_store *store = fl_sqlite_store_of(calls);
     fl_database_close(store->database);
     fl_blobs_close(store->blobs);
+    fl_guard_close(store->guard);
     free(store->written.items);
     free(store->dropped.items);
     free(store);

@@ -23,4 +23,8 @@ FL_MUST_CHECK enum fl_status fl_store_forgo_durability(struct fl_store *store, s
 /* No call may be running in another thread. NULL is accepted. */
 void fl_store_close(struct fl_store *store);
 
+/* Gives the store the files of guard.h in this folder; without them it has no mark and no list of
+ * revocations. Errors as fl_guard_open. */
+FL_MUST_CHECK enum fl_status fl_store_guard(struct fl_store *store, const char *dir, struct fl_error *err);
+
 #endif

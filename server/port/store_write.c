@@ -68,13 +68,15 @@ static void put_run_state(struct fl_query *query, const struct fl_run_row *row)
 
 static enum fl_status run_create(struct fl_store *calls, const struct fl_run_row *row)
 {
-    static const char sql[] = "INSERT INTO runs VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+    static const char sql[] = "INSERT INTO runs VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
     struct fl_query *query = fl_query_begin(fl_sqlite_store_of(calls)->database, sql);
 
     fl_query_put_text(query, row->name);
     fl_query_put_u64(query, row->epoch);
     fl_query_put_text(query, row->spec);
     put_run_state(query, row);
+    fl_query_put_u64(query, row->origin);
+    fl_query_put_u64(query, row->restores);
     return finish(calls, query, "run_create");
 }
 
@@ -83,12 +85,13 @@ static enum fl_status run_update(struct fl_store *calls, const struct fl_run_row
     static const char sql[] =
         "UPDATE runs SET phase=?,stopping=?,last=?,round=?,version=?,lambda=?,uplink_bytes=?,"
         "uplink_dense_bytes=?,uplink_header_bytes=?,downlink_bytes=?,downlink_dense_bytes=?,"
-        "downlink_header_bytes=? WHERE name=? AND epoch=?";
+        "downlink_header_bytes=?,epoch=?,restores=? WHERE name=?";
     struct fl_query *query = fl_query_begin(fl_sqlite_store_of(calls)->database, sql);
 
     put_run_state(query, row);
-    fl_query_put_text(query, row->name);
     fl_query_put_u64(query, row->epoch);
+    fl_query_put_u64(query, row->restores);
+    fl_query_put_text(query, row->name);
     return finish(calls, query, "run_update");
 }
 
@@ -165,7 +168,7 @@ static enum fl_status write_payload(struct fl_sqlite_store *store, struct fl_run
 static enum fl_status receipt_put(struct fl_store *calls, struct fl_run_key run,
                                   const struct fl_receipt_row *row, struct fl_bytes payload)
 {
-    static const char sql[] = "INSERT INTO receipts VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+    static const char sql[] = "INSERT INTO receipts VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
     struct fl_sqlite_store *store = fl_sqlite_store_of(calls);
     char blob[FL_BLOB_NAME_BYTES];
     int in_row = payload.size <= ROW_PAYLOAD_BYTES;
@@ -202,6 +205,8 @@ static enum fl_status receipt_put(struct fl_store *calls, struct fl_run_key run,
         fl_query_put_blob(query, payload.data, payload.size);
     else
         fl_query_put_null(query);
+    fl_query_put_u64(query, row->epoch);
+    fl_query_put_u64(query, row->total);
     return finish(calls, query, "receipt_put");
 }
 

@@ -40,7 +40,7 @@ def read_server(folder, run):
     if row is None:
         sys.exit(f"audit: the server has no run {run}")
     spec = dict(line.split("=", 1) for line in row["spec"].splitlines() if line)
-    receipts = [dict(r) for r in database.execute("SELECT * FROM receipts WHERE run=? AND epoch=?", (run, row["epoch"]))]
+    receipts = [dict(r) for r in database.execute("SELECT * FROM receipts WHERE run=? AND epoch=?", (run, row["origin"]))]
     for receipt in receipts:
         if receipt["payload"] is None and receipt["payload_blob"]:
             receipt["payload"] = (folder / "blobs" / receipt["payload_blob"]).read_bytes()

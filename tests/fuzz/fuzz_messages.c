@@ -43,6 +43,8 @@ static void same_model_message(struct fl_model_message *a, struct fl_model_messa
 NO_VIEWS(run_info)
 NO_VIEWS(work)
 NO_VIEWS(verdict)
+NO_VIEWS(proof)
+NO_VIEWS(standing)
 
 #define TRY(noun)                                                                                            \
     static void try_##noun(struct fl_bytes bytes)                                                            \
@@ -66,6 +68,8 @@ TRY(run_info)
 TRY(work)
 TRY(update)
 TRY(verdict)
+TRY(proof)
+TRY(standing)
 TRY(model_message)
 
 static void try_run_list(struct fl_bytes bytes)
@@ -129,8 +133,8 @@ static void try_text(struct fl_bytes bytes)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const tries[])(struct fl_bytes bytes) = {
-        try_enroll_request, try_enroll_answer, try_run_info, try_work,   try_update,
-        try_verdict,        try_model_message, try_run_list, try_reader, try_text,
+        try_enroll_request, try_enroll_answer, try_run_info,      try_work,     try_update, try_verdict,
+        try_proof,          try_standing,      try_model_message, try_run_list, try_reader, try_text,
     };
     struct fl_bytes bytes = {data, size};
     for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++)

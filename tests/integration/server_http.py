@@ -128,7 +128,7 @@ class Http(unittest.TestCase):
         self.assertEqual(answers, {})
         poll("second", 300)
         first.join(30)
-        self.assertEqual(answers, {"first": 204, "second": 204})
+        self.assertEqual(answers, {"first": 409, "second": 204})
 
     def test_waiting_peers_are_answered_when_the_server_stops(self):
         server = Deployment().start()

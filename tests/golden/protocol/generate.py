@@ -35,6 +35,8 @@ UPDATE = {"v": 1, "r": 18, "b": BASE, "w": 180, "s": 20, "l": 0.1, "n": 0.25, "m
 CALIBRATION = {"v": 1, "k": 1, "r": 0, "b": [1, 0, DIGEST], "w": 180, "s": 20, "l": 2.5, "x": 0.375}
 WORK = {"v": 1, "r": 18, "b": BASE, "q": 18, "t": 60000, "p": PLAN, "c": CODEC}
 VERDICT = {"v": 1, "k": 0, "e": 1, "q": 18, "h": HASH, "r": 18, "n": 19, "t": HASH[::-1]}
+PROOF = {"v": 1, "e": 1, "q": 18, "h": HASH, "r": 18, "w": 180, "a": 16, "t": HASH[::-1]}
+STANDING = {"v": 1, "k": 1, "e": 1, "n": 19}
 SNAPSHOT = {"v": 1, "b": BASE, "d": 2, "x": struct.pack("<2f", 1.5, -2.0)}
 DELTA = {"v": 1, "f": 1, "b": BASE, "o": 12, "d": 4810, "x": b"sparse"}
 ENROLL = {"v": 1, "token": "id.secret", "name": "ward 3 \u00e9", "csr": b"\x30\x00"}
@@ -104,6 +106,7 @@ def run_fields(run):
             "seed": model.get("seed", 0),
         },
         "codec": codec_fields(run["codec"]),
+        "origin": run.get("origin", run["epoch"]),
     }
 
 
@@ -161,7 +164,21 @@ def fields(kind, m):
             "expected_seq": m["n"],
             "receipt": m.get("t", bytes(32)).hex(),
             "reason": m.get("m", ""),
+            "total": m.get("a", 0),
         }
+    if kind == "proof":
+        return {
+            "kind": m.get("k", 0),
+            "epoch": m.get("e", 0),
+            "seq": m.get("q", 0),
+            "digest": m.get("h", bytes(32)).hex(),
+            "round": m.get("r", 0),
+            "weight": m.get("w", 0),
+            "total": m.get("a", 0),
+            "receipt": m.get("t", bytes(32)).hex(),
+        }
+    if kind == "standing":
+        return {"state": m["k"], "epoch": m["e"], "expected_seq": m["n"], "lost": m.get("l", 0)}
     assert kind == "model_message"
     delta = m.get("f", 0) == 1
     return {
@@ -203,6 +220,14 @@ def accepted():
     yield "work", "top-k", *two(but(WORK, c={"name": "topk", "ratio": 0.03125}))
     for kind, case in enumerate(("accepted", "late", "ended", "invalid")):
         yield "verdict", case, *two(but(VERDICT, k=kind, **({"m": "why: \u00fc"} if kind else {})))
+    yield "verdict", "with-total", *two(but(VERDICT, a=16))
+    yield "proof", "accepted", *two(PROOF)
+    yield "proof", "late", *two(but(PROOF, k=1, a=15))
+    yield "proof", "nothing-to-show", *two({"v": 1})
+    yield "standing", "known", *two(STANDING)
+    yield "standing", "unproven", *two(but(STANDING, k=0))
+    yield "standing", "lost", *two(but(STANDING, k=2, e=1782604800 << 20, l=2))
+    yield "run_info", "restored", *two({"v": 1, **but(RUN, epoch=1782604800 << 20), "origin": 1})
     yield "verdict", "conflict", *two(but(VERDICT, k=4, t=None, m="expected 12"))
     yield "run_info", "mlp", *two({"v": 1, **RUN})
     yield "run_info", "logistic-ended", *two(
@@ -283,6 +308,14 @@ def refused():
     yield "verdict", "reason-long", "LIMIT", pack(but(VERDICT, k=3, m="x" * 513))
     yield "verdict", "reason-control-character", "FORMAT", pack(but(VERDICT, k=3, m="a\nb"))
     yield "verdict", "reason-not-utf8", "FORMAT", raw(but(VERDICT, m=0), "m", b"\xa2\xc0\x80")
+    yield "proof", "kind-conflict", "RANGE", pack(but(PROOF, k=4))
+    yield "proof", "weight-large", "RANGE", pack(but(PROOF, w=(1 << 24) + 1))
+    yield "proof", "receipt-short", "FORMAT", pack(but(PROOF, t=HASH[:31]))
+    yield "proof", "digest-text", "FORMAT", pack(but(PROOF, h="0" * 32))
+    yield "proof", "version-2", "VERSION", pack(but(PROOF, v=2))
+    yield "standing", "state-unknown", "RANGE", pack(but(STANDING, k=3))
+    yield "standing", "seq-0", "RANGE", pack(but(STANDING, n=0))
+    yield "standing", "without-epoch", "FORMAT", pack(but(STANDING, e=None))
     yield "run_info", "state-unknown", "RANGE", pack({"v": 1, **but(RUN, state="paused")})
     yield "run_info", "name-with-slash", "FORMAT", pack({"v": 1, **but(RUN, name="a/b")})
     yield "run_info", "name-empty", "FORMAT", pack({"v": 1, **but(RUN, name="")})

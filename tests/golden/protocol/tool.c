@@ -72,7 +72,8 @@ static void print_run_info(const struct fl_run_info *info)
     printf("], ");
     print_uint("seed", info->model.seed, "}, ");
     print_codec(&info->codec);
-    printf("}");
+    printf(", ");
+    print_uint("origin", fl_run_info_origin(info), "}");
 }
 
 static void print_enroll_request(const struct fl_enroll_request *request)
@@ -137,7 +138,30 @@ static void print_verdict(const struct fl_verdict *verdict)
     print_uint("round", verdict->round, ", ");
     print_uint("expected_seq", verdict->expected_seq, ", ");
     print_hex("receipt", verdict->receipt, sizeof verdict->receipt, ", ");
-    print_text("reason", verdict->reason, "}");
+    print_text("reason", verdict->reason, ", ");
+    print_uint("total", verdict->total, "}");
+}
+
+static void print_proof(const struct fl_proof *proof)
+{
+    printf("{");
+    print_uint("kind", proof->kind, ", ");
+    print_uint("epoch", proof->epoch, ", ");
+    print_uint("seq", proof->seq, ", ");
+    print_hex("digest", proof->digest, sizeof proof->digest, ", ");
+    print_uint("round", proof->round, ", ");
+    print_uint("weight", proof->weight, ", ");
+    print_uint("total", proof->total, ", ");
+    print_hex("receipt", proof->receipt, sizeof proof->receipt, "}");
+}
+
+static void print_standing(const struct fl_standing *standing)
+{
+    printf("{");
+    print_uint("state", standing->state, ", ");
+    print_uint("epoch", standing->epoch, ", ");
+    print_uint("expected_seq", standing->expected_seq, ", ");
+    print_uint("lost", standing->lost, "}");
 }
 
 static void print_model_message(const struct fl_model_message *message)
@@ -173,6 +197,8 @@ KIND(work, sample_work)
 KIND(update, sample_update)
 KIND(update, sample_calibration)
 KIND(verdict, sample_verdict)
+KIND(proof, sample_proof)
+KIND(standing, sample_standing)
 KIND(model_message, sample_model_message)
 
 static enum fl_status run_list_samples(int extreme, struct fl_buf *buf)
@@ -209,6 +235,8 @@ static const struct {
     {"update", sample_update_samples, sample_update_fields},
     {"update", sample_calibration_samples, sample_calibration_fields},
     {"verdict", sample_verdict_samples, sample_verdict_fields},
+    {"proof", sample_proof_samples, sample_proof_fields},
+    {"standing", sample_standing_samples, sample_standing_fields},
     {"model_message", sample_model_message_samples, sample_model_message_fields},
     {"run_list", run_list_samples, run_list_fields},
 };

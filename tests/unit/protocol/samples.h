@@ -67,7 +67,7 @@ static inline struct fl_run_info sample_run_info(int extreme)
         .codec = sample_codec(extreme)};
     if (extreme) {
         memset(info.name, 'r', FL_LIMIT_NAME_BYTES);
-        info.epoch = info.round = info.rounds = info.model.seed = UINT64_MAX;
+        info.epoch = info.origin = info.round = info.rounds = info.model.seed = UINT64_MAX;
         info.state = FL_RUN_ENDED;
         info.model.hidden_count = FL_LIMIT_HIDDEN_LAYERS;
         for (int i = 0; i < FL_LIMIT_HIDDEN_LAYERS; i++)
@@ -137,15 +137,35 @@ static inline struct fl_update sample_calibration(int extreme)
 
 static inline struct fl_verdict sample_verdict(int extreme)
 {
-    struct fl_verdict verdict = {.epoch = 1, .seq = 18, .round = 18, .expected_seq = 19};
+    struct fl_verdict verdict = {.epoch = 1, .seq = 18, .round = 18, .expected_seq = 19, .total = 16};
     memcpy(verdict.digest, sample_bytes, sizeof verdict.digest);
     memset(verdict.receipt, 0xa5, sizeof verdict.receipt);
     if (extreme) {
-        verdict = (struct fl_verdict){FL_VERDICT_CONFLICT, .epoch = UINT64_MAX, .seq = UINT64_MAX,
-                                      .round = UINT64_MAX, .expected_seq = UINT64_MAX};
+        verdict = (struct fl_verdict){FL_VERDICT_CONFLICT, .epoch = UINT64_MAX,        .seq = UINT64_MAX,
+                                      .round = UINT64_MAX, .expected_seq = UINT64_MAX, .total = UINT64_MAX};
         memset(verdict.reason, 'x', FL_LIMIT_TEXT_BYTES);
     }
     return verdict;
+}
+
+static inline struct fl_proof sample_proof(int extreme)
+{
+    struct fl_proof proof = {.epoch = 1, .seq = 18, .round = 18, .total = 16, .weight = 180};
+    memcpy(proof.digest, sample_bytes, sizeof proof.digest);
+    memset(proof.receipt, 0xa5, sizeof proof.receipt);
+    if (extreme) {
+        proof.kind = FL_VERDICT_INVALID;
+        proof.epoch = proof.seq = proof.round = proof.total = UINT64_MAX;
+        proof.weight = FL_LIMIT_WEIGHT;
+    }
+    return proof;
+}
+
+static inline struct fl_standing sample_standing(int extreme)
+{
+    if (extreme)
+        return (struct fl_standing){FL_PROOF_LOST, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+    return (struct fl_standing){.state = FL_PROOF_KNOWN, .epoch = 1, .expected_seq = 19};
 }
 
 static inline struct fl_model_message sample_model_message(int extreme)

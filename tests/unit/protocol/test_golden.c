@@ -28,6 +28,8 @@ DECODE(run_info)
 DECODE(work)
 DECODE(update)
 DECODE(verdict)
+DECODE(proof)
+DECODE(standing)
 DECODE(model_message)
 
 static const struct {
@@ -38,8 +40,8 @@ static const struct {
     {                                                                                                        \
 #noun, decode_##noun                                                                                 \
     }
-    ROW(enroll_request), ROW(enroll_answer), ROW(run_info),      ROW(work),
-    ROW(update),         ROW(verdict),       ROW(model_message), ROW(run_list),
+    ROW(enroll_request), ROW(enroll_answer), ROW(run_info), ROW(work),          ROW(update),
+    ROW(verdict),        ROW(proof),         ROW(standing), ROW(model_message), ROW(run_list),
 #undef ROW
 };
 

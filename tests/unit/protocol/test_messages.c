@@ -30,6 +30,8 @@ MESSAGE(work, sample_work)
 MESSAGE(update, sample_update)
 MESSAGE(update, sample_calibration)
 MESSAGE(verdict, sample_verdict)
+MESSAGE(proof, sample_proof)
+MESSAGE(standing, sample_standing)
 MESSAGE(model_message, sample_model_message)
 
 static enum fl_status sample_run_list_encode(int extreme, struct fl_buf *buf)
@@ -55,8 +57,9 @@ static const struct {
     {                                                                                                        \
 #name, sample_##name##_encode, sample_##name##_again                                                 \
     }
-    ROW(enroll_request), ROW(enroll_answer), ROW(run_info),      ROW(work),     ROW(update),
-    ROW(calibration),    ROW(verdict),       ROW(model_message), ROW(run_list),
+    ROW(enroll_request), ROW(enroll_answer), ROW(run_info), ROW(work),
+    ROW(update),         ROW(calibration),   ROW(verdict),  ROW(proof),
+    ROW(standing),       ROW(model_message), ROW(run_list),
 #undef ROW
 };
 #define MESSAGE_COUNT (sizeof messages / sizeof messages[0])

@@ -23,6 +23,7 @@ static void test_right_routes_there_and_back(void **state)
         {"GET", "/v1/runs/a.b_c-9/work", FL_ROUTE_WORK, "a.b_c-9", 0},
         {"GET", "/v1/runs/" NAME_64 "/model", FL_ROUTE_MODEL, NAME_64, 0},
         {"PUT", "/v1/runs/digits/updates/1", FL_ROUTE_UPDATE, "digits", 1},
+        {"PUT", "/v1/runs/digits/receipt", FL_ROUTE_RECEIPT, "digits", 0},
         {"PUT", "/v1/runs/" NAME_64 "/updates/18446744073709551615", FL_ROUTE_UPDATE, NAME_64, UINT64_MAX},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -64,6 +65,8 @@ static void test_wrong_routes(void **state)
         {"GET", "/v1/renew", FL_ERR_STATE},
         {"DELETE", "/v1/runs/digits", FL_ERR_STATE},
         {"POST", "/v1/runs/digits/updates/1", FL_ERR_STATE},
+        {"GET", "/v1/runs/digits/receipt", FL_ERR_STATE},
+        {"PUT", "/v1/runs/digits/receipts", FL_ERR_NOT_FOUND},
         {"GET", "/v1/runs/", FL_ERR_FORMAT},
         {"GET", "/v1/runs//work", FL_ERR_FORMAT},
         {"GET", "/v1/runs/..", FL_ERR_FORMAT},

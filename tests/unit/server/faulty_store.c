@@ -89,6 +89,19 @@ WRITE(blob_write, (struct fl_store * store, const char *name, const struct fl_by
       (INNER(store), name, parts, count))
 READ(blob_read, (struct fl_store * store, const char *name, struct fl_buf *blob), (INNER(store), name, blob))
 READ(blob_sweep, (struct fl_store * store), (INNER(store)))
+READ(receipt_find,
+     (struct fl_store * store, struct fl_run_key run, const char *client, uint64_t seq, uint8_t *ret_digest),
+     (INNER(store), run, client, seq, ret_digest))
+READ(losses, (struct fl_store * store, struct fl_run_key run, fl_loss_visit_fn visit, void *user),
+     (INNER(store), run, visit, user))
+WRITE(loss_put, (struct fl_store * store, struct fl_run_key run, const struct fl_loss_row *row),
+      (INNER(store), run, row))
+READ(stamp, (struct fl_store * store, uint64_t *ret_stamp, uint64_t *ret_marked),
+     (INNER(store), ret_stamp, ret_marked))
+WRITE(stamp_put, (struct fl_store * store, uint64_t stamp), (INNER(store), stamp))
+READ(revocations, (struct fl_store * store, fl_revocation_visit_fn visit, void *user),
+     (INNER(store), visit, user))
+WRITE(revocation_put, (struct fl_store * store, const struct fl_revocation_row *row), (INNER(store), row))
 
 static void rollback(struct fl_store *store)
 {
@@ -111,7 +124,8 @@ struct fl_store *faulty_store_new(struct fl_store *inner)
         versions,      rounds,         assignments, receipts,        client_put,    token_put,
         enrolment_put, enrolment_get,  run_create,  run_update,      version_put,   version_drop_blob,
         round_put,     assignment_put, receipt_put, receipts_freeze, payloads_drop, payload_get,
-        blob_write,    blob_read,      blob_remove, blob_sweep};
+        blob_write,    blob_read,      blob_remove, blob_sweep,      receipt_find,  losses,
+        loss_put,      stamp,          stamp_put,   revocations,     revocation_put};
     faulty->inner = inner;
     return &faulty->calls;
 }

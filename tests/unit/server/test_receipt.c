@@ -9,16 +9,17 @@
 
 struct subject {
     const char *run;
-    uint64_t epoch;
+    uint64_t origin;
     struct fl_receipt_row row;
     uint8_t key[FL_DIGEST_SIZE];
 };
 
 static struct subject subject(void)
 {
-    struct subject subject = {.run = "digits",
-                              .epoch = 7,
-                              .row = {.seq = 18, .verdict = FL_VERDICT_LATE, .round = 17, .weight = 180}};
+    struct subject subject = {
+        .run = "digits",
+        .origin = 7,
+        .row = {.seq = 18, .epoch = 9, .verdict = FL_VERDICT_LATE, .round = 17, .weight = 180, .total = 15}};
 
     snprintf(subject.row.client, sizeof subject.row.client, "c0ffee");
     memset(subject.row.digest, 0x5a, sizeof subject.row.digest);
@@ -30,7 +31,7 @@ static void receipt_of(const struct subject *subject, uint8_t ret_receipt[FL_DIG
 {
     struct fl_env env = fl_env_system();
 
-    fl_receipt_make(&env, subject->key, (struct fl_run_key){subject->run, subject->epoch}, &subject->row,
+    fl_receipt_make(&env, subject->key, (struct fl_run_key){subject->run, subject->origin}, &subject->row,
                     ret_receipt);
 }
 
@@ -38,8 +39,9 @@ static void receipt_of(const struct subject *subject, uint8_t ret_receipt[FL_DIG
 static void test_R4_the_receipt_is_the_documented_mac(void **state)
 {
     (void)state;
-    static const char head[] = "FLRECEIPT1digits\0\x07\0\0\0\0\0\0\0c0ffee\0\x12\0\0\0\0\0\0\0";
-    static const char tail[] = "\x01\0\0\0\0\0\0\0\x11\0\0\0\0\0\0\0\xb4\0\0\0\0\0\0\0";
+    static const char head[] =
+        "FLRECEIPT2digits\0\x07\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0c0ffee\0\x12\0\0\0\0\0\0\0";
+    static const char tail[] = "\x01\0\0\0\0\0\0\0\x11\0\0\0\0\0\0\0\xb4\0\0\0\0\0\0\0\x0f\0\0\0\0\0\0\0";
     struct subject given = subject();
     uint8_t text[sizeof head - 1 + FL_DIGEST_SIZE + sizeof tail - 1], expected[FL_DIGEST_SIZE],
         receipt[FL_DIGEST_SIZE];
@@ -56,13 +58,15 @@ static void test_R4_the_receipt_is_the_documented_mac(void **state)
 static void test_R4_nothing_that_a_receipt_proves_can_be_changed(void **state)
 {
     (void)state;
-    enum { RUN, EPOCH, CLIENT, SEQ, DIGEST, VERDICT, ROUND, WEIGHT, KEY, CHANGES };
+    enum { RUN, ORIGIN, EPOCH, TOTAL, CLIENT, SEQ, DIGEST, VERDICT, ROUND, WEIGHT, KEY, CHANGES };
     uint8_t receipts[CHANGES + 1][FL_DIGEST_SIZE];
 
     for (int change = 0; change <= CHANGES; change++) {
         struct subject given = subject();
         given.run = change == RUN ? "digit" : given.run;
-        given.epoch += change == EPOCH;
+        given.origin += change == ORIGIN;
+        given.row.epoch += change == EPOCH;
+        given.row.total += change == TOTAL;
         given.row.client[5] ^= change == CLIENT;
         given.row.seq += change == SEQ;
         given.row.digest[31] ^= change == DIGEST;

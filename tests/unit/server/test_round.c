@@ -115,7 +115,8 @@ static void test_R15_a_new_poll_displaces_the_old_one(void **state)
     assert_null(bench_answer(bench, old));
     new = poll_work(bench, "run", 0, 5000);
     assert_ok(bench_turn(bench, 1));
-    assert_int_equal(bench_answer(bench, old)->http_status, 204);
+    assert_int_equal(bench_answer(bench, old)->http_status, 409); /* read by a second process only */
+    assert_int_equal(bench_answer(bench, old)->error, FL_ERR_LOCKED);
     assert_null(bench_answer(bench, new));
     assert_int_equal(bench_status(bench, "run").waiting, 1);
     fl_server_forget(bench->server, new);
