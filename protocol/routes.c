@@ -11,16 +11,11 @@ static const struct {
     enum fl_route_kind kind;
     const char *method, *pattern;
 } routes[] = {
-    {FL_ROUTE_HEALTH, "GET", "/v1/health"},
-    {FL_ROUTE_AUTHORITY, "GET", "/v1/authority"},
-    {FL_ROUTE_ENROLL, "POST", "/v1/enroll"},
-    {FL_ROUTE_RENEW, "POST", "/v1/renew"},
-    {FL_ROUTE_RUN_LIST, "GET", "/v1/runs"},
-    {FL_ROUTE_RUN, "GET", "/v1/runs/*"},
-    {FL_ROUTE_WORK, "GET", "/v1/runs/*/work"},
-    {FL_ROUTE_MODEL, "GET", "/v1/runs/*/model"},
-    {FL_ROUTE_UPDATE, "PUT", "/v1/runs/*/updates/#"},
-    {FL_ROUTE_RECEIPT, "PUT", "/v1/runs/*/receipt"},
+    {FL_ROUTE_HEALTH, "GET", "/v1/health"},           {FL_ROUTE_AUTHORITY, "GET", "/v1/authority"},
+    {FL_ROUTE_ENROLL, "POST", "/v1/enroll"},          {FL_ROUTE_RENEW, "POST", "/v1/renew"},
+    {FL_ROUTE_RUN_LIST, "GET", "/v1/runs"},           {FL_ROUTE_RUN, "GET", "/v1/runs/*"},
+    {FL_ROUTE_WORK, "GET", "/v1/runs/*/work"},        {FL_ROUTE_MODEL, "GET", "/v1/runs/*/model"},
+    {FL_ROUTE_UPDATE, "PUT", "/v1/runs/*/updates/#"}, {FL_ROUTE_RECEIPT, "PUT", "/v1/runs/*/receipt"},
 };
 #define ROUTE_COUNT (sizeof routes / sizeof routes[0])
 
