@@ -4,11 +4,11 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "formats/safetensors.h"
 #include "client/port/config.h"
 #include "client/port/identity.h"
 #include "client/port/runner.h"
 #include "client/trainer/builtin.h"
+#include "formats/safetensors.h"
 #include "platform/args.h"
 #include "platform/env.h"
 #include "platform/signals.h"
@@ -51,6 +51,20 @@ static int run(const struct fl_command_call *call)
     struct fl_error err = {""};
     fl_log_set_level(config->log_level);
     return finish(call, fl_runner_run(config, env, &err), &err);
+}
+
+static int resync(const struct fl_command_call *call)
+{
+    struct fl_client_config *config = call->values;
+    struct fl_error err = {""};
+    fl_log_set_level(config->log_level);
+    config->resync = true;
+    enum fl_status st = fl_runner_run(config, call->user, &err);
+    if (!st)
+        fprintf(call->out,
+                "in step with the server again; what was under way is dropped and counted as one lost "
+                "update\n");
+    return finish(call, st, &err);
 }
 
 /* Data and model of train and evaluate; what is taken is in ret_* even on failure. */
@@ -193,6 +207,21 @@ int main(int argc, char **argv)
                 "on),\n"
                 "  7 when the state folder is damaged or out of step with the server (client/README.md).\n",
             .run = run,
+        },
+        {
+            .words = "resync",
+            .summary = "take over the server's count of updates, dropping what is under way",
+            .options = fl_config_run_rows,
+            .option_count = fl_config_run_count,
+            .values_size = sizeof(struct fl_client_config),
+            .config = FL_CONFIG_OPTIONAL,
+            .examples = "  fl-client resync --config client.yaml\n"
+                        "  For a state folder restored from an older copy. Its outbox and residual are "
+                        "dropped, since\n"
+                        "  parts of them may have been sent already; that is counted as one lost update. A "
+                        "copy that\n"
+                        "  is in use elsewhere needs a folder and an enrolment of its own instead.\n",
+            .run = resync,
         },
         {
             .words = "train",

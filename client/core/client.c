@@ -33,6 +33,8 @@ enum fl_status fl_client_new(const struct fl_client_options *options, struct fl_
     c->kernels = options->kernels;
     fl_buf_init(&c->manifest_text, FL_MANIFEST_MAX_BYTES);
     fl_buf_init(&c->verdict_text, FL_LIMIT_SMALL_BODY_BYTES);
+    fl_buf_init(&c->proof, FL_LIMIT_SMALL_BODY_BYTES);
+    c->must_show = 1;
     *ret_client = c;
     return FL_OK;
 }
@@ -47,6 +49,7 @@ void fl_client_free(struct fl_client *c)
     fl_digest_tree_free(c->tree);
     fl_buf_done(&c->manifest_text);
     fl_buf_done(&c->verdict_text);
+    fl_buf_done(&c->proof);
     fl_buf_done(&c->delta);
     fl_buf_done(&c->outbox);
     free(c);
@@ -127,9 +130,15 @@ static void request(struct fl_client *c, enum step step, enum fl_route_kind kind
         effect->poll_ms = c->options.poll_ms;
     if (kind == FL_ROUTE_MODEL)
         effect->answer_limit = fl_limit_model_body_bytes(c->manifest.elems);
+    if (kind == FL_ROUTE_RECEIPT)
+        effect->body = fl_buf_view(&c->proof);
     if (kind == FL_ROUTE_UPDATE) {
+        struct fl_update update;
         effect->route.seq = c->manifest.next_seq;
         effect->body = fl_buf_view(&c->outbox);
+        effect->epoch = c->manifest.epoch;
+        effect->has_epoch =
+            !fl_update_decode(effect->body, &update) && update.base.epoch != c->manifest.epoch;
     }
 }
 
@@ -150,6 +159,9 @@ static void enter(struct fl_client *c, enum step step, struct fl_client_effect *
     switch (step) {
     case STEP_RUN_INFO:
         request(c, step, FL_ROUTE_RUN, effect);
+        return;
+    case STEP_SHOW:
+        request(c, step, FL_ROUTE_RECEIPT, effect);
         return;
     case STEP_MODEL:
         request(c, step, FL_ROUTE_MODEL, effect);
@@ -179,11 +191,40 @@ static void proceed(struct fl_client *c, struct fl_client_effect *effect)
         enter(c, STEP_MODEL, effect);
 }
 
+/* Shows the newest receipt where that is due, then goes on (rule R13). */
+static void show_and_proceed(struct fl_client *c, struct fl_client_effect *effect)
+{
+    c->must_show &= c->manifest.receipt_count > 0; /* nothing to show: nothing that could be lost */
+    if (!c->options.resync && !c->must_show) {
+        proceed(c, effect);
+        return;
+    }
+    enum fl_status st = fl_client_encode_proof(c);
+    if (st) {
+        fl_client_fail(c, st, "%s", fl_status_text(st));
+        stop(c, st, effect);
+        return;
+    }
+    enter(c, STEP_SHOW, effect);
+}
+
+/* The server's words do not fit this state: finds out whether it was restored, but once only. */
+static void doubt(struct fl_client *c, struct fl_client_effect *effect)
+{
+    if (c->doubted) {
+        stop(c, FL_ERR_STATE, effect);
+        return;
+    }
+    c->doubted = c->must_show = 1;
+    enter(c, STEP_RUN_INFO, effect);
+}
+
 /* An answer that settles nothing (rule R3): the same again, later. Refused credentials end the client. */
 static void try_again(struct fl_client *c, const struct fl_client_event *event,
                       struct fl_client_effect *effect)
 {
     static const char *const what[] = {[STEP_RUN_INFO] = "the run",
+                                       [STEP_SHOW] = "the server's books",
                                        [STEP_WORK] = "work",
                                        [STEP_MODEL] = "a model",
                                        [STEP_SEND] = "a verdict"};
@@ -197,7 +238,10 @@ static void try_again(struct fl_client *c, const struct fl_client_event *event,
         return;
     }
     enum step step = c->step;
-    wait_and(c, step, event->retry_after_ms, effect);
+    if (event->http_status == 0 || event->http_status >= 500)
+        c->must_show = 1; /* it may come back restored from a backup */
+    wait_and(c, step == STEP_WORK && c->must_show && c->manifest.receipt_count ? STEP_RUN_INFO : step,
+             event->retry_after_ms, effect);
     fl_log(FL_LOG_WARN, LOG_NET,
            "run=%s http=%d status=%s attempt=%" PRIu32 "; asking for %s again in %" PRIu64 " ms",
            c->options.run, event->http_status, fl_status_name(event->status), c->attempt, what[step],
@@ -213,11 +257,14 @@ static enum fl_status adopt_run(struct fl_client *c, const struct fl_run_info *i
     if (st)
         return fl_client_fail(c, st, "the server's model specification: %s", fl_status_text(st));
     uint64_t elems = fl_model_spec_elems(&info->model);
-    if (c->has_state && m->epoch != info->epoch)
-        return fl_client_fail(c, FL_ERR_STATE,
-                              "run %s is in epoch %" PRIu64 " at the server, in epoch %" PRIu64
-                              " here: the server was restored or the run made anew; the state is kept",
-                              info->name, info->epoch, m->epoch);
+    if (c->has_state && m->origin != fl_run_info_origin(info))
+        return fl_client_fail(
+            c, FL_ERR_STATE,
+            "run %s is another run of this name at the server (begun as epoch %" PRIu64
+            ", this state is of one begun as epoch %" PRIu64
+            "); the state is kept: move runs/%s out of the state folder to take part in the "
+            "new one",
+            info->name, fl_run_info_origin(info), m->origin, info->name);
     if (c->has_state && m->elems != elems)
         return fl_client_fail(c, FL_ERR_SHAPE,
                               "run %s has %" PRIu64 " parameters at the server, %" PRIu64 " here", info->name,
@@ -225,13 +272,25 @@ static enum fl_status adopt_run(struct fl_client *c, const struct fl_run_info *i
     st = fl_client_allocate(c, elems);
     if (st)
         return fl_client_fail(c, st, "%s", fl_status_text(st));
+    if (c->has_state && m->epoch != info->epoch)
+        fl_client_adopt_epoch(c, info->epoch);
     c->info = *info;
     c->has_info = 1;
+    if (c->has_replica &&
+        (c->version.number > info->version.number || (c->version.number == info->version.number &&
+                                                      !fl_version_same_model(&c->version, &info->version)))) {
+        fl_log(FL_LOG_WARN, LOG_STATE,
+               "run=%s version=%" PRIu64 " newest=%" PRIu64
+               ": the server does not have the version held here; fetching its own",
+               info->name, c->version.number, info->version.number);
+        c->has_replica = 0;
+    }
     c->tensor_count = fl_model_spec_tensors(&info->model, tensors);
     for (size_t i = 0; i < c->tensor_count; i++)
         c->tensor_elems[i] = (size_t)tensors[i].elems;
     if (!c->has_state) {
-        *m = (struct fl_manifest){.epoch = info->epoch, .elems = elems, .next_seq = 1};
+        *m = (struct fl_manifest){
+            .epoch = info->epoch, .origin = fl_run_info_origin(info), .elems = elems, .next_seq = 1};
         memcpy(m->run, c->options.run, sizeof m->run);
         c->has_state = 1;
     }
@@ -266,6 +325,35 @@ static void on_run_info(struct fl_client *c, const struct fl_client_event *event
     if (st)
         stop(c, st, effect);
     else
+        show_and_proceed(c, effect);
+}
+
+static void on_standing(struct fl_client *c, const struct fl_client_event *event,
+                        struct fl_client_effect *effect)
+{
+    struct fl_standing standing;
+    if (event->http_status == 404 && !c->options.resync) { /* a server that does not know this question */
+        c->must_show = 0;
+        proceed(c, effect);
+        return;
+    }
+    if (event->http_status != 200 || fl_standing_decode(event->body, &standing)) {
+        try_again(c, event, effect);
+        return;
+    }
+    c->attempt = 0;
+    if (standing.epoch != c->manifest.epoch) { /* it begins with what was shown */
+        enter(c, STEP_RUN_INFO, effect);
+        return;
+    }
+    c->must_show = 0;
+    enum fl_status st =
+        c->options.resync ? fl_client_resync(c, &standing, effect) : fl_client_check_standing(c, &standing);
+    if (st)
+        stop(c, st, effect);
+    else if (c->options.resync)
+        c->step = STEP_SAVE_RESYNC;
+    else
         proceed(c, effect);
 }
 
@@ -279,16 +367,7 @@ static enum fl_status check_seq(struct fl_client *c, const struct fl_work *work)
         m->next_seq++;
         m->outbox_lost = 0;
     }
-    if (work->seq == m->next_seq)
-        return FL_OK;
-    return fl_client_fail(
-        c, FL_ERR_STATE,
-        "the server expects update %" PRIu64 " of this client, this state folder is at %" PRIu64
-        ": %s. The folder is kept as it is; see \"out of step\" in client/README.md",
-        work->seq, m->next_seq,
-        work->seq > m->next_seq ? "the folder is older than what was sent from it, or another "
-                                  "copy of this identity is running"
-                                : "the server forgot updates that it had judged");
+    return work->seq == m->next_seq ? FL_OK : fl_client_out_of_step(c, work->seq);
 }
 
 static enum fl_status adopt_work(struct fl_client *c, const struct fl_work *work)
@@ -333,25 +412,38 @@ static void on_work(struct fl_client *c, const struct fl_client_event *event, st
         if (st)
             stop(c, st, effect);
         else
-            proceed(c, effect);
+            show_and_proceed(c, effect);
         return;
     }
+    if (event->http_status == 409)
+        fl_log(FL_LOG_WARN, LOG_NET,
+               "run=%s: another process asks for work as this client: a copy of its state folder is in use; "
+               "stop "
+               "one of the two and enrol it as a client of its own in a new folder",
+               c->options.run);
     if (event->http_status != 200 || fl_work_decode(event->body, &work)) {
         try_again(c, event, effect);
         return;
     }
     enum fl_status st = adopt_work(c, &work);
+    if (st == FL_ERR_STATE && (work.base.epoch != c->manifest.epoch ||
+                               (work.seq < c->manifest.next_seq && c->manifest.receipt_count))) {
+        doubt(c, effect);
+        return;
+    }
     if (st) {
         stop(c, st, effect);
         return;
     }
+    c->doubted = 0;
     if (c->has_replica && fl_version_equal(&work.base, &c->version)) {
         c->attempt = 0;
         train(c, effect);
     } else if (c->has_replica && work.base.number < c->version.number) {
-        /* Its round has closed meanwhile; the server will notice too. */
+        /* Its round has closed meanwhile, and the server will notice too. Or the server was restored to
+         * before the version held here: its newest tells. */
         c->has_work = 0;
-        wait_and(c, STEP_WORK, event->retry_after_ms, effect);
+        wait_and(c, STEP_RUN_INFO, event->retry_after_ms, effect);
     } else {
         c->want_snapshot = work.base.number == c->version.number; /* x_0 is not the seeded one */
         enter(c, STEP_MODEL, effect);
@@ -376,7 +468,9 @@ static void on_model(struct fl_client *c, const struct fl_client_event *event,
     } else if (st == FL_ERR_DIGEST && !c->want_snapshot) {
         c->want_snapshot = 1;
         enter(c, STEP_MODEL, effect);
-    } else if (st == FL_ERR_NOMEM || st == FL_ERR_SHAPE)
+    } else if (st == FL_ERR_STATE)
+        doubt(c, effect);
+    else if (st == FL_ERR_NOMEM || st == FL_ERR_SHAPE)
         stop(c, st, effect);
     else
         try_again(c, event, effect);
@@ -468,9 +562,14 @@ static void on_sent(struct fl_client *c, const struct fl_client_event *event, st
                        "folder is kept as it is; see \"out of step\" in client/README.md",
                        c->manifest.next_seq, c->verdict.expected_seq, c->verdict.reason[0] ? ": " : "",
                        c->verdict.reason);
-        stop(c, FL_ERR_STATE, effect);
+        if (c->verdict.epoch != c->manifest.epoch ||
+            (c->verdict.expected_seq < c->manifest.next_seq && c->manifest.receipt_count))
+            doubt(c, effect);
+        else
+            stop(c, FL_ERR_STATE, effect);
         return;
     }
+    c->doubted = 0;
     enum fl_status st = fl_client_apply_verdict(c, effect);
     if (st) {
         fl_client_fail(c, st, "cannot commit update %" PRIu64 ": %s; the state folder is as it was before",
@@ -502,6 +601,13 @@ static void on_saved(struct fl_client *c, const struct fl_client_event *event,
             enter(c, STEP_WORK, effect);
         return;
     }
+    if (c->step == STEP_SAVE_RESYNC) {
+        fl_client_fail(c, FL_OK,
+                       "update %" PRIu64 " comes next, as the server expects; run `fl-client run` again",
+                       c->manifest.next_seq);
+        stop(c, FL_OK, effect);
+        return;
+    }
     c->invalids = c->verdict.kind == FL_VERDICT_INVALID ? c->invalids + 1 : 0;
     if (c->invalids == INVALIDS_MAX) {
         fl_client_fail(c, FL_ERR_RANGE, "the server found %d updates in a row invalid: %s", INVALIDS_MAX,
@@ -523,6 +629,7 @@ static int expects(const struct fl_client *c, enum fl_client_event_kind kind)
     switch (c->step) {
     case STEP_RUN_INFO:
         return kind == FL_CLIENT_ANSWERED || kind == FL_CLIENT_STARTED;
+    case STEP_SHOW:
     case STEP_WORK:
     case STEP_MODEL:
     case STEP_SEND:
@@ -532,6 +639,7 @@ static int expects(const struct fl_client *c, enum fl_client_event_kind kind)
     case STEP_SAVE_MODEL:
     case STEP_SAVE_OUTBOX:
     case STEP_SAVE_VERDICT:
+    case STEP_SAVE_RESYNC:
         return kind == FL_CLIENT_SAVED;
     case STEP_STOPPED:
         break;
@@ -573,6 +681,8 @@ void fl_client_next(struct fl_client *c, const struct fl_client_event *event,
     }
     if (c->step == STEP_RUN_INFO)
         on_run_info(c, event, ret_effect);
+    else if (c->step == STEP_SHOW)
+        on_standing(c, event, ret_effect);
     else if (c->step == STEP_WORK)
         on_work(c, event, ret_effect);
     else if (c->step == STEP_MODEL)

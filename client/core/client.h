@@ -36,6 +36,7 @@ struct fl_client_options {
     const struct fl_kernels *kernels; /* likewise */
     char run[FL_LIMIT_NAME_BYTES + 1];
     uint64_t poll_ms; /* how long a request for work may wait on the server */
+    int resync; /* 1: only take over the server's sequence, dropping what is under way; then stop (R13) */
     int keep_history; /* 1: history/SEQ.* of every update, so that rule R25 can be checked from outside */
 };
 
@@ -84,12 +85,14 @@ struct fl_client_file {
 /* One thing to do; every pointer in it is valid until the next event. */
 struct fl_client_effect {
     enum fl_client_effect_kind kind;
-    /* REQUEST: GET, or PUT with body for FL_ROUTE_UPDATE. */
+    /* REQUEST: GET, or PUT with body for FL_ROUTE_UPDATE and FL_ROUTE_RECEIPT. */
     struct fl_route route;
     int has_have; /* FL_ROUTE_WORK, FL_ROUTE_MODEL */
     struct fl_version have;
     uint64_t poll_ms;     /* FL_ROUTE_WORK: how long the server may let us wait */
-    struct fl_bytes body; /* FL_ROUTE_UPDATE */
+    int has_epoch;        /* FL_ROUTE_UPDATE */
+    uint64_t epoch;       /* that the client has gone on to since the update was made */
+    struct fl_bytes body; /* FL_ROUTE_UPDATE, FL_ROUTE_RECEIPT */
     size_t answer_limit;  /* largest body of an answer, bytes */
     /* TRAIN: evaluate `start`, then train from it into `end`; shape (d). */
     const float *start;

@@ -11,9 +11,9 @@
 
 #define FIRST_LINE "residue client state 1"
 #define LINE_BYTES 512
-#define WORDS_MAX  5
+#define WORDS_MAX  9
 
-void fl_manifest_add_receipt(struct fl_manifest *manifest, const struct fl_state_receipt *receipt)
+void fl_manifest_add_receipt(struct fl_manifest *manifest, const struct fl_proof *receipt)
 {
     if (manifest->receipt_count == FL_MANIFEST_RECEIPTS)
         memmove(manifest->receipts, manifest->receipts + 1,
@@ -43,13 +43,14 @@ static enum fl_status write_file(struct fl_buf *buf, const char *key, const stru
     return fl_buf_printf(buf, "%s %s %" PRIu64 " %s\n", key, file->name, file->bytes, hex);
 }
 
-static enum fl_status write_receipt(struct fl_buf *buf, const struct fl_state_receipt *receipt)
+static enum fl_status write_receipt(struct fl_buf *buf, const struct fl_proof *receipt)
 {
     char digest[2 * FL_DIGEST_SIZE + 1], mac[2 * FL_DIGEST_SIZE + 1];
     fl_hex_encode(receipt->digest, sizeof receipt->digest, digest);
-    fl_hex_encode(receipt->mac, sizeof receipt->mac, mac);
-    return fl_buf_printf(buf, "receipt %" PRIu64 " %" PRIu64 " %s %s\n", receipt->seq, receipt->round, digest,
-                         mac);
+    fl_hex_encode(receipt->receipt, sizeof receipt->receipt, mac);
+    return fl_buf_printf(
+        buf, "receipt %" PRIu64 " %" PRIu64 " %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %s %s\n", receipt->epoch,
+        receipt->seq, (unsigned)receipt->kind, receipt->round, receipt->weight, receipt->total, digest, mac);
 }
 
 enum fl_status fl_manifest_encode(const struct fl_manifest *manifest, const struct fl_env *env,
@@ -60,10 +61,11 @@ enum fl_status fl_manifest_encode(const struct fl_manifest *manifest, const stru
     char text[FL_VERSION_TEXT_BYTES], hex[2 * FL_DIGEST_SIZE + 1];
     uint8_t digest[FL_DIGEST_SIZE];
 
-    enum fl_status st = fl_buf_printf(buf,
-                                      FIRST_LINE "\nrun %s\nepoch %" PRIu64 "\nelems %" PRIu64
-                                                 "\nnext-seq %" PRIu64 "\noutbox-lost %d\n",
-                                      m->run, m->epoch, m->elems, m->next_seq, m->outbox_lost);
+    enum fl_status st =
+        fl_buf_printf(buf,
+                      FIRST_LINE "\nrun %s\nepoch %" PRIu64 "\norigin %" PRIu64 "\nelems %" PRIu64
+                                 "\nnext-seq %" PRIu64 "\noutbox-lost %d\n",
+                      m->run, m->epoch, m->origin, m->elems, m->next_seq, m->outbox_lost);
     if (!st)
         st = write_file(buf, "residual", &m->residual);
     if (!st)
@@ -168,16 +170,21 @@ static enum fl_status read_file(const struct line *line, struct fl_state_file *r
 
 static enum fl_status read_receipt(const struct line *line, struct fl_manifest *m)
 {
-    struct fl_state_receipt receipt;
-    if (line->count != 5 || m->receipt_count == FL_MANIFEST_RECEIPTS)
+    struct fl_proof receipt;
+    uint64_t kind = 0, *const numbers[] = {&receipt.epoch, &receipt.seq,    &kind,
+                                           &receipt.round, &receipt.weight, &receipt.total};
+    enum fl_status st = FL_OK;
+    if (line->count == 5) /* of an older program, which did not keep enough to show it back */
+        return FL_OK;
+    if (line->count != 9 || m->receipt_count == FL_MANIFEST_RECEIPTS)
         return FL_ERR_CORRUPT;
-    enum fl_status st = read_u64(line->words[1], UINT64_MAX, &receipt.seq);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0] && !st; i++)
+        st = read_u64(line->words[1 + i], i == 2 ? FL_VERDICT_INVALID : UINT64_MAX, numbers[i]);
     if (!st)
-        st = read_u64(line->words[2], UINT64_MAX, &receipt.round);
+        st = read_digest(line->words[7], receipt.digest);
     if (!st)
-        st = read_digest(line->words[3], receipt.digest);
-    if (!st)
-        st = read_digest(line->words[4], receipt.mac);
+        st = read_digest(line->words[8], receipt.receipt);
+    receipt.kind = (enum fl_verdict_kind)kind;
     if (!st)
         fl_manifest_add_receipt(m, &receipt);
     return st;
@@ -235,6 +242,8 @@ static enum fl_status read_fact(const struct line *line, struct fl_manifest *m)
         return fl_version_from_text(word, &m->version) ? FL_ERR_CORRUPT : FL_OK;
     if (strcmp(key, "epoch") == 0)
         return read_u64(word, UINT64_MAX, &m->epoch);
+    if (strcmp(key, "origin") == 0)
+        return read_u64(word, UINT64_MAX, &m->origin);
     if (strcmp(key, "elems") == 0)
         return read_u64(word, FL_LIMIT_MODEL_ELEMS, &m->elems);
     if (strcmp(key, "next-seq") == 0)
@@ -286,6 +295,8 @@ enum fl_status fl_manifest_decode(struct fl_bytes text, const struct fl_env *env
     if (!m.run[0] || !m.elems || !m.next_seq || (m.delta_count && !m.replica.name[0]) ||
         (m.pending.name[0] && !m.outbox.name[0]))
         return FL_ERR_CORRUPT;
+    if (!m.origin) /* of an older program, which knew no second epoch */
+        m.origin = m.epoch;
     *ret_manifest = m;
     return FL_OK;
 }

@@ -25,17 +25,10 @@ struct fl_state_file {
     uint8_t sha256[FL_DIGEST_SIZE];
 };
 
-/* Proof of an accepted update. */
-struct fl_state_receipt {
-    uint64_t seq;
-    uint64_t round;
-    uint8_t digest[FL_DIGEST_SIZE]; /* of the update */
-    uint8_t mac[FL_DIGEST_SIZE];    /* the server's receipt */
-};
-
 struct fl_manifest {
     char run[FL_LIMIT_NAME_BYTES + 1];
     uint64_t epoch;
+    uint64_t origin;               /* the run's first epoch */
     uint64_t elems;                /* d */
     uint64_t next_seq;             /* of the update in the outbox, or of the next one */
     int outbox_lost;               /* 1: the outbox of next_seq was damaged; it may have been sent before */
@@ -50,12 +43,12 @@ struct fl_manifest {
     uint64_t dropped;             /* updates whose sent part was lost (rule R6) */
     double dropped_norm;          /* sum of the l2 norms of what was lost, parameter units */
     uint32_t folds;               /* updates in a row that were folded back */
-    struct fl_state_receipt receipts[FL_MANIFEST_RECEIPTS]; /* oldest first */
+    struct fl_proof receipts[FL_MANIFEST_RECEIPTS]; /* of the newest verdicts, oldest first */
     size_t receipt_count;
 };
 
 /* Adds a receipt; the oldest makes room. */
-void fl_manifest_add_receipt(struct fl_manifest *manifest, const struct fl_state_receipt *receipt);
+void fl_manifest_add_receipt(struct fl_manifest *manifest, const struct fl_proof *receipt);
 
 /* 1 when the manifest names the file. */
 int fl_manifest_names(const struct fl_manifest *manifest, const char *name);

@@ -66,11 +66,14 @@ enum fl_status fl_client_install_model(struct fl_client *c, struct fl_bytes body
     enum fl_status st = fl_model_message_decode(body, &message);
     if (st)
         return fl_client_fail(c, st, "the server's model: %s", fl_status_text(st));
-    if (message.elems != c->manifest.elems || message.version.epoch != c->manifest.epoch)
+    if (message.elems == c->manifest.elems && message.version.epoch != c->manifest.epoch)
+        return fl_client_fail(c, FL_ERR_STATE,
+                              "a model of epoch %" PRIu64 ", this state is of epoch %" PRIu64,
+                              message.version.epoch, c->manifest.epoch);
+    if (message.elems != c->manifest.elems)
         return fl_client_fail(c, FL_ERR_SHAPE,
-                              "the server's model has %" PRIu64 " parameters in epoch %" PRIu64
-                              ", this client has %" PRIu64 " in epoch %" PRIu64,
-                              message.elems, message.version.epoch, c->manifest.elems, c->manifest.epoch);
+                              "the server's model has %" PRIu64 " parameters, this client has %" PRIu64,
+                              message.elems, c->manifest.elems);
     int is_delta = message.form == FL_FORM_DELTA;
     st = apply(c, &message);
     if (!st) {

@@ -18,6 +18,7 @@
 /* What the client is waiting for; while `waiting`, what it does when the time is over. */
 enum step {
     STEP_RUN_INFO,
+    STEP_SHOW, /* the newest receipt (rule R13) */
     STEP_WORK,
     STEP_MODEL,
     STEP_SAVE_MODEL,
@@ -25,6 +26,7 @@ enum step {
     STEP_SAVE_OUTBOX,
     STEP_SEND,
     STEP_SAVE_VERDICT,
+    STEP_SAVE_RESYNC,
     STEP_STOPPED,
 };
 
@@ -41,6 +43,8 @@ struct fl_client {
     uint32_t bad_trainings; /* in a row */
     uint32_t invalids;      /* verdicts in a row */
 
+    int must_show; /* the server may have been restored since the newest receipt was shown */
+    int doubted;   /* out of step since it last agreed: once more is the end */
     int has_info;
     struct fl_run_info info;
     size_t tensor_elems[FL_LIMIT_TENSORS]; /* of info.model */
@@ -64,6 +68,7 @@ struct fl_client {
     struct fl_work work;
     struct fl_verdict verdict; /* being saved */
     struct fl_buf verdict_text;
+    struct fl_buf proof; /* bytes of the receipt being shown */
 };
 
 /* Writes the reason and returns st. */
@@ -84,6 +89,20 @@ FL_MUST_CHECK enum fl_status fl_client_save_finish(struct fl_client *c, struct f
  * FL_ERR_DIGEST: the delta did not fit, ask for the snapshot. Else the reason is written. */
 FL_MUST_CHECK enum fl_status fl_client_install_model(struct fl_client *c, struct fl_bytes body,
                                                      struct fl_client_effect *effect);
+
+/* standing.c */
+/* Bytes of the newest receipt into c->proof. FL_ERR_NOMEM. */
+FL_MUST_CHECK enum fl_status fl_client_encode_proof(struct fl_client *c);
+/* The run is in another epoch than the state: goes on to it, keeping everything. */
+void fl_client_adopt_epoch(struct fl_client *c, uint64_t epoch);
+/* Does the server expect what comes next? Else the reason is written: FL_ERR_STATE. */
+FL_MUST_CHECK enum fl_status fl_client_check_standing(struct fl_client *c,
+                                                      const struct fl_standing *standing);
+/* Says that the folder does not fit what the server expects; returns FL_ERR_STATE. */
+enum fl_status fl_client_out_of_step(struct fl_client *c, uint64_t expected);
+/* Takes over the server's sequence; what was under way is dropped and counted. effect saves it. */
+FL_MUST_CHECK enum fl_status fl_client_resync(struct fl_client *c, const struct fl_standing *standing,
+                                              struct fl_client_effect *effect);
 
 /* update.c */
 /* Codec parameters of spec for this run's model. FL_ERR_NOT_FOUND, or as fl_codec_params_check(). */

@@ -12,11 +12,14 @@ static const char *const outcome_names[] = {"committed", "folded", "dropped", "n
 int fl_client_verdict_matches(struct fl_client *c, struct fl_bytes body, struct fl_verdict *ret_verdict)
 {
     struct fl_verdict verdict;
-    if (fl_verdict_decode(body, &verdict))
+    struct fl_update update;
+    if (fl_verdict_decode(body, &verdict) || fl_update_decode(fl_buf_view(&c->outbox), &update))
         return 0;
-    /* A conflict is not about our epoch when the run has begun a new one (rule R13). */
+    /* When the run has begun a new epoch (rule R13), it may have been judged before or after; a conflict may
+     * name any epoch. */
     if (verdict.seq != c->manifest.next_seq ||
-        (verdict.epoch != c->manifest.epoch && verdict.kind != FL_VERDICT_CONFLICT) ||
+        (verdict.epoch != c->manifest.epoch && verdict.epoch != update.base.epoch &&
+         verdict.kind != FL_VERDICT_CONFLICT) ||
         memcmp(verdict.digest, c->manifest.outbox.sha256, sizeof verdict.digest) != 0)
         return 0;
     *ret_verdict = verdict;
@@ -113,12 +116,19 @@ enum fl_status fl_client_apply_verdict(struct fl_client *c, struct fl_client_eff
     if (st)
         return st;
 
-    if (c->verdict.kind == FL_VERDICT_ACCEPTED) {
-        struct fl_state_receipt receipt = {.seq = c->verdict.seq, .round = c->verdict.round};
-        memcpy(receipt.digest, c->verdict.digest, sizeof receipt.digest);
-        memcpy(receipt.mac, c->verdict.receipt, sizeof receipt.mac);
-        fl_manifest_add_receipt(m, &receipt);
-    }
+    struct fl_update update;
+    st = fl_update_decode(fl_buf_view(&c->outbox), &update);
+    if (st)
+        return st;
+    struct fl_proof receipt = {.kind = c->verdict.kind,
+                               .epoch = c->verdict.epoch,
+                               .seq = c->verdict.seq,
+                               .round = c->verdict.round,
+                               .total = c->verdict.total,
+                               .weight = update.weight};
+    memcpy(receipt.digest, c->verdict.digest, sizeof receipt.digest);
+    memcpy(receipt.receipt, c->verdict.receipt, sizeof receipt.receipt);
+    fl_manifest_add_receipt(m, &receipt);
     fl_log(c->verdict.kind == FL_VERDICT_ACCEPTED ? FL_LOG_INFO : FL_LOG_WARN, LOG_ROUND,
            "run=%s round=%" PRIu64 " seq=%" PRIu64 " verdict=%s outcome=%s lost=%.4g%s%s", m->run,
            c->verdict.round, m->next_seq, fl_verdict_name(c->verdict.kind), outcome_names[outcome], lost,

@@ -61,6 +61,7 @@ struct fl_client_config {
     char fingerprint[128];
     uint64_t time_budget_ms, poll_ms;
     bool keep_history, json;
+    bool resync; /* set by `fl-client resync`, which has the rows of run */
     enum fl_log_level log_level;
     struct fl_config_data data;
     struct fl_config_model model;

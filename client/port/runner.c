@@ -1,5 +1,6 @@
 #include "client/port/runner.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -43,6 +44,8 @@ static void write_path(const struct fl_client_effect *effect, char path[PATH_BYT
         at += (size_t)snprintf(path + at, PATH_BYTES - at, "?have=%s", have);
         separator = "&";
     }
+    if (effect->has_epoch)
+        snprintf(path + at, PATH_BYTES - at, "?epoch=%" PRIu64, effect->epoch);
     if (effect->poll_ms)
         snprintf(path + at, PATH_BYTES - at, "%swait=%" PRIu64, separator, effect->poll_ms);
 }
@@ -54,19 +57,19 @@ static void do_request(struct runner *r, const struct fl_client_effect *effect, 
     int is_update = effect->route.kind == FL_ROUTE_UPDATE, is_model = effect->route.kind == FL_ROUTE_MODEL;
     write_path(effect, path);
     *event = (struct fl_client_event){.kind = FL_CLIENT_ANSWERED};
-    event->status = fl_http_request(r->http,
-                                    &(struct fl_http_request){
-                                        .method = is_update ? "PUT" : "GET",
-                                        .path = path,
-                                        .body = effect->body,
-                                        .timeout_ms = is_update || is_model ? 0
-                                                      : effect->route.kind == FL_ROUTE_WORK
-                                                          ? effect->poll_ms + POLL_MARGIN_MS
-                                                          : REQUEST_TIMEOUT_MS,
-                                        .answer_limit = effect->answer_limit,
-                                        .resumable = is_model,
-                                    },
-                                    &r->answer, &answer, &r->error);
+    event->status = fl_http_request(
+        r->http,
+        &(struct fl_http_request){
+            .method = is_update || effect->route.kind == FL_ROUTE_RECEIPT ? "PUT" : "GET",
+            .path = path,
+            .body = effect->body,
+            .timeout_ms = is_update || is_model                 ? 0
+                          : effect->route.kind == FL_ROUTE_WORK ? effect->poll_ms + POLL_MARGIN_MS
+                                                                : REQUEST_TIMEOUT_MS,
+            .answer_limit = effect->answer_limit,
+            .resumable = is_model,
+        },
+        &r->answer, &answer, &r->error);
     if (event->status) {
         if (event->status != FL_ERR_STOPPED)
             fl_log(FL_LOG_WARN, "client.http", "%s", r->error.text);
@@ -174,6 +177,7 @@ static enum fl_status load(struct runner *r, struct fl_error *err)
     struct fl_client_options options = {.env = r->env,
                                         .kernels = fl_kernels_pick(),
                                         .poll_ms = r->config->poll_ms,
+                                        .resync = r->config->resync,
                                         .keep_history = r->config->keep_history};
     strcpy(options.run, r->config->run);
     enum fl_status st = fl_client_new(&options, &r->client);
@@ -185,6 +189,20 @@ static enum fl_status load(struct runner *r, struct fl_error *err)
         return fl_error_set(err, st, "%s/%s%s%s", r->files.dir, fl_client_reason(r->client),
                             r->files.error.text[0] ? ": " : "", r->files.error.text);
     return fl_state_files_sweep(&r->files, r->client, err);
+}
+
+/* After a resync the books begin anew: those before stay, under a name that tells where they end. */
+static enum fl_status set_history_aside(const struct runner *r, uint64_t next_seq, struct fl_error *err)
+{
+    char name[64], from[FL_PATH_SIZE], to[FL_PATH_SIZE];
+    snprintf(name, sizeof name, "history.before-%" PRIu64 ".%lld", next_seq,
+             (long long)(r->env->wall_ms(r->env->user) / 1000));
+    enum fl_status st = fl_path_join(r->files.dir, "history", from, err);
+    if (!st)
+        st = fl_path_join(r->files.dir, name, to, err);
+    if (!st && rename(from, to) && errno != ENOENT)
+        st = fl_error_set(err, FL_ERR_IO, "%s: cannot be set aside as %s: %m", from, name);
+    return st ? st : fl_dir_sync(r->files.dir, err);
 }
 
 enum fl_status fl_runner_run(struct fl_client_config *config, const struct fl_env *env, struct fl_error *err)
@@ -207,7 +225,7 @@ enum fl_status fl_runner_run(struct fl_client_config *config, const struct fl_en
         st = fl_renewal_init(&r.renewal, config->state, config->server_url, fl_signals_fd(), &r.clock, err);
     if (!st)
         st = fl_lock_take(config->state, &lock, err);
-    if (!st)
+    if (!st && !config->resync)
         st = fl_data_load(&data_config, &r.data, err);
     if (!st)
         st = fl_state_files_open(&r.files, config->state, config->run, err);
@@ -219,6 +237,8 @@ enum fl_status fl_runner_run(struct fl_client_config *config, const struct fl_en
         fl_log(FL_LOG_INFO, "client.run", "run=%s server=%s examples=%zu test=%zu: started", config->run,
                config->server_url, r.data.train.rows, r.data.test.rows);
         st = loop(&r, err);
+        if (!st && config->resync)
+            st = set_history_aside(&r, fl_client_manifest(r.client)->next_seq, err);
         fl_stop_watch_end(&r.watch);
     }
     fl_trainer_free(r.trainer);

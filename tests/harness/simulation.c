@@ -379,7 +379,7 @@ static void request(struct sim_client *client, const struct fl_client_effect *ef
     static const enum fl_request_kind kinds[] = {
         [FL_ROUTE_RUN_LIST] = FL_REQUEST_RUN_LIST, [FL_ROUTE_RUN] = FL_REQUEST_RUN_INFO,
         [FL_ROUTE_WORK] = FL_REQUEST_WORK,         [FL_ROUTE_MODEL] = FL_REQUEST_MODEL,
-        [FL_ROUTE_UPDATE] = FL_REQUEST_UPDATE,
+        [FL_ROUTE_UPDATE] = FL_REQUEST_UPDATE,     [FL_ROUTE_RECEIPT] = FL_REQUEST_RECEIPT,
     };
     struct simulation *sim = client->sim;
     client->ticket = sim->next_ticket++;
@@ -400,6 +400,8 @@ static void request(struct sim_client *client, const struct fl_client_effect *ef
                                            .seq = effect->route.seq,
                                            .has_have = effect->has_have,
                                            .have = effect->have,
+                                           .has_epoch = effect->has_epoch,
+                                           .epoch = effect->epoch,
                                            .wait_ms = effect->poll_ms};
     memcpy(arrival->request.key, client->key, FL_DIGEST_SIZE);
     snprintf(arrival->request.run, sizeof arrival->request.run, "%s", effect->route.run);

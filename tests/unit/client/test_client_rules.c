@@ -40,14 +40,14 @@ static void test_a_run_from_start_to_end(void **state)
     assert_true(fl_version_equal(&version, &w->info.version));
     assert_memory_equal(values, w->x, w->elems * sizeof *values);
     assert_int_equal(fl_client_manifest(w->client)->receipt_count, 4);
-    assert_int_equal(fl_client_manifest(w->client)->receipts[2].mac[0], 3);
+    assert_int_equal(fl_client_manifest(w->client)->receipts[2].receipt[0], 3);
     world_check_law(w);
 
     /* Started again it finds nothing left to do. */
     w->trace[0] = 0;
     assert_ok(world_start(w));
     assert_ok(world_run(w));
-    assert_string_equal(w->trace, "run");
+    assert_string_equal(w->trace, "run show");
 }
 
 static void test_two_worlds_give_the_same_bits(void **state)

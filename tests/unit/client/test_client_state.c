@@ -171,7 +171,7 @@ static void test_the_manifest_comes_back_as_it_was(void **state)
     m.dropped_norm = 0.1;
     m.folds = 1;
     for (uint64_t i = 0; i < 2 * FL_MANIFEST_RECEIPTS; i++)
-        fl_manifest_add_receipt(&m, &(struct fl_state_receipt){.seq = i, .round = i + 1});
+        fl_manifest_add_receipt(&m, &(struct fl_proof){.seq = i, .round = i + 1});
     assert_int_equal(m.receipts[0].seq, FL_MANIFEST_RECEIPTS);
     assert_ok(fl_manifest_encode(&m, &w->env, &text));
     assert_ok(fl_manifest_decode(fl_buf_view(&text), &w->env, &got));

@@ -298,11 +298,17 @@ static int answer_update(struct world *w)
                                                            : fl_verdict_http_status(w->last_verdict.kind);
     }
     verdict.kind = verdict.seq == w->last_seq + 1 ? w->judge : FL_VERDICT_CONFLICT;
+    if ((w->effect.has_epoch ? w->effect.epoch : update.base.epoch) != w->info.epoch)
+        verdict.kind = FL_VERDICT_CONFLICT;
+    else if (update.base.epoch != w->info.epoch && verdict.kind != FL_VERDICT_CONFLICT)
+        verdict.kind = FL_VERDICT_LATE;
     if (verdict.kind != FL_VERDICT_CONFLICT) {
         memset(verdict.receipt, (int)verdict.seq, sizeof verdict.receipt);
         w->last_seq = verdict.seq;
         memcpy(w->last_digest, digest, sizeof digest);
         verdict.expected_seq = w->last_seq + 1;
+        w->total += verdict.kind == FL_VERDICT_ACCEPTED;
+        verdict.total = w->total;
         w->last_verdict = verdict;
         if (verdict.kind == FL_VERDICT_ACCEPTED) {
             w->accepted_count++;
@@ -313,6 +319,25 @@ static int answer_update(struct world *w)
     verdict.expected_seq = w->last_seq + 1;
     assert_ok(fl_verdict_encode(&verdict, &w->answer));
     return fl_verdict_http_status(verdict.kind);
+}
+
+static int answer_receipt(struct world *w)
+{
+    struct fl_standing standing = {.epoch = w->info.epoch};
+    assert_ok(fl_proof_decode(w->effect.body, &w->shown));
+    if (w->shown.seq > w->last_seq && !w->forgets_key) { /* restored: it did not know */
+        w->lost += w->shown.total - w->total;
+        w->total = w->shown.total;
+        w->last_seq = w->shown.seq;
+        standing.state = FL_PROOF_LOST;
+        if (w->shown.epoch >= w->info.epoch)
+            standing.epoch = w->info.epoch = w->info.version.epoch = w->info.epoch + 1;
+    } else
+        standing.state = w->forgets_key ? FL_PROOF_UNPROVEN : w->lost ? FL_PROOF_LOST : FL_PROOF_KNOWN;
+    standing.expected_seq = w->last_seq + 1 + w->seq_shift;
+    standing.lost = w->lost;
+    assert_ok(fl_standing_encode(&standing, &w->answer));
+    return 200;
 }
 
 static int serve(struct world *w, enum world_fault fault)
@@ -327,6 +352,8 @@ static int serve(struct world *w, enum world_fault fault)
         return answer_model(w, fault);
     case FL_ROUTE_UPDATE:
         return answer_update(w);
+    case FL_ROUTE_RECEIPT:
+        return answer_receipt(w);
     default:
         fail();
         return 0;
@@ -455,7 +482,8 @@ enum fl_client_effect_kind world_step(struct world *w)
     static const char *const routes[] = {[FL_ROUTE_RUN] = "run",
                                          [FL_ROUTE_WORK] = "work",
                                          [FL_ROUTE_MODEL] = "model",
-                                         [FL_ROUTE_UPDATE] = "update"};
+                                         [FL_ROUTE_UPDATE] = "update",
+                                         [FL_ROUTE_RECEIPT] = "show"};
     enum fl_client_effect_kind kind = w->effect.kind;
     switch (kind) {
     case FL_CLIENT_REQUEST:

@@ -60,7 +60,11 @@ struct world {
     enum fl_verdict_kind judge; /* verdict on the next new updates */
     enum fl_work_kind work_kind;
     const char *codec;
-    uint64_t seq_shift; /* added to the sequence number in work */
+    struct fl_proof shown; /* the newest receipt that the client has shown */
+    uint64_t total;        /* accepted, as the receipts say */
+    uint64_t lost;         /* accepted ones that the restored server has lost */
+    int forgets_key;       /* 1: no receipt is its own */
+    uint64_t seq_shift;    /* added to the sequence number in work */
     enum fl_route_kind fault_route;
     enum world_fault fault;
     unsigned fault_count; /* how many more requests of fault_route it hits */
@@ -86,7 +90,7 @@ struct world {
     /* what was sent, in order, and how often each kind of request was made */
     struct fl_buf sent[64];
     size_t sent_count;
-    unsigned requests[FL_ROUTE_UPDATE + 1];
+    unsigned requests[FL_ROUTE_RECEIPT + 1];
     char trace[WORLD_TRACE];
     struct fl_buf answer;
 };
