@@ -20,7 +20,7 @@ void fl_client_adopt_epoch(struct fl_client *c, uint64_t epoch)
 
     fl_log(FL_LOG_WARN, LOG_STATE,
            "run=%s epoch=%" PRIu64 " before=%" PRIu64 ": the server was restored from a backup; going on in "
-                                                      "the new epoch with residual and outbox as they are",
+           "the new epoch with residual and outbox as they are",
            m->run, epoch, m->epoch);
     /* Number and digest say which values a version has; its epoch is only a label. */
     m->epoch = c->version.epoch = m->version.epoch = epoch;
@@ -81,7 +81,7 @@ enum fl_status fl_client_resync(struct fl_client *c, const struct fl_standing *s
 
     fl_log(FL_LOG_WARN, LOG_STATE,
            "run=%s seq=%" PRIu64 " before=%" PRIu64 " lost=%.4g: taking over the server's count; outbox and "
-                                                    "residual are dropped, counted as one lost update",
+           "residual are dropped, counted as one lost update",
            m->run, standing->expected_seq, m->next_seq, lost);
     m->next_seq = standing->expected_seq;
     m->outbox = m->pending = m->residual = m->replica = (struct fl_state_file){0};

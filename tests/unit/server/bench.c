@@ -96,6 +96,8 @@ static void open_server(struct bench *bench)
         snprintf(blobs, sizeof blobs, "%s/blobs", bench->dir);
         assert_ok(fl_store_open(bench->dir[0] ? path : ":memory:", bench->dir[0] ? blobs : NULL, &err,
                                 &bench->store));
+        if (bench->dir[0])
+            assert_ok(fl_store_guard(bench->store, bench->dir, &err));
         bench->faulty = faulty_store_new(bench->store);
     }
     assert_ok(fl_server_new(&bench->env, bench->faulty, fl_kernels_pick(), &bench->effects, mac_key,
@@ -127,8 +129,10 @@ static void drop_answers(struct bench_answer *answers, size_t *count)
     *count = 0;
 }
 
-static void close_server(struct bench *bench)
+void bench_close(struct bench *bench)
 {
+    if (!bench->server)
+        return;
     fl_server_free(bench->server);
     bench->server = NULL;
     bench->started_count = bench->done_count = 0;
@@ -149,7 +153,7 @@ void bench_done(struct bench *bench)
 {
     char command[100];
 
-    close_server(bench);
+    bench_close(bench);
     if (!bench->dir[0]) {
         faulty_store_free(bench->faulty);
         fl_store_close(bench->store);
@@ -175,7 +179,7 @@ int bench_write_has_failed(const struct bench *bench)
 
 void bench_restart(struct bench *bench)
 {
-    close_server(bench);
+    bench_close(bench);
     open_server(bench);
 }
 

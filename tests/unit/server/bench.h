@@ -89,6 +89,9 @@ uint64_t bench_request(struct bench *bench, enum fl_request_kind kind, const cha
 /* One turn, with the clock moved on first. Returns the status of begin or commit. */
 enum fl_status bench_turn(struct bench *bench, uint64_t advance_ms);
 
+/* Throws the server away; bench_restart() opens it again. */
+void bench_close(struct bench *bench);
+
 /* Throws the server away and opens it again from the store. */
 void bench_restart(struct bench *bench);
 
