@@ -40,25 +40,30 @@ static void shell(const struct fixture *f, const char *words)
     assert_int_equal(system(command), 0);
 }
 
-/* Everyone takes part in one round; keeps the receipts. */
-static void play_round(struct fixture *f, size_t first, size_t clients)
+/* Everyone waits for work, until the round opens with all of them. */
+static void get_work(struct fixture *f, size_t clients, struct fl_work *ret_work)
 {
-    struct fl_work work[BENCH_CLIENTS];
     for (size_t i = 0; i < clients; i++) {
         struct fl_request *request;
         f->bench.clients[i].waiting = bench_request(&f->bench, FL_REQUEST_WORK, RUN, (int)i, &request);
         request->wait_ms = 60000;
     }
-    assert_ok(bench_turn(&f->bench, 1));
     for (int turns = 0; turns < 20; turns++)
         assert_ok(bench_turn(&f->bench, 1000));
-    for (size_t i = first; i < clients; i++) {
+    for (size_t i = 0; i < clients; i++) {
         const struct bench_answer *answer = bench_answer(&f->bench, f->bench.clients[i].waiting);
         assert_non_null(answer);
         assert_int_equal(answer->http_status, 200);
-        assert_ok(fl_work_decode(fl_shared_view(answer->body), &work[i]));
+        assert_ok(fl_work_decode(fl_shared_view(answer->body), &ret_work[i]));
     }
-    for (size_t i = first; i < clients; i++) {
+}
+
+/* Everyone takes part in one round; keeps the receipts. */
+static void play_round(struct fixture *f, size_t clients)
+{
+    struct fl_work work[BENCH_CLIENTS];
+    get_work(f, clients, work);
+    for (size_t i = 0; i < clients; i++) {
         struct fl_buf body;
         fl_buf_init(&body, 1 << 20);
         bench_update_body(&f->spec, i, &work[i], &body);
@@ -113,13 +118,13 @@ static void test_R13_wrong_receipts_change_nothing_and_the_right_one_begins_an_e
     (void)state;
     enum { MAC, EPOCH, SEQ, TOTAL, DIGEST, VERDICT, ROUND, WEIGHT, OTHER_CLIENT, NONE, KNOWN, RIGHT };
     struct fixture *f = begin(2);
-    play_round(f, 0, 2);
+    play_round(f, 2);
     struct fl_proof known = f->proofs[0];
     bench_close(&f->bench);
     shell(f, "cp -r $D $D.copy");
     bench_restart(&f->bench);
-    play_round(f, 0, 2);
-    play_round(f, 0, 2);
+    play_round(f, 2);
+    play_round(f, 2);
     restore(f);
     uint64_t before = epoch_of(f);
     for (int change = MAC; change <= RIGHT; change++) {
@@ -160,7 +165,7 @@ static void test_R13_wrong_receipts_change_nothing_and_the_right_one_begins_an_e
     /* It survives a restart, and the run goes on where the receipts end. */
     bench_restart(&f->bench);
     assert_int_equal(epoch_of(f), now);
-    play_round(f, 0, 2);
+    play_round(f, 2);
     assert_int_equal(f->proofs[0].epoch, now);
     assert_int_equal(f->proofs[0].seq, known.seq + 3);
     assert_int_equal(f->proofs[0].total, known.total + 3);
@@ -172,16 +177,16 @@ static void test_R13_restored_twice_the_lost_epochs_receipts_count_all(void **st
 {
     (void)state;
     struct fixture *f = begin(2);
-    play_round(f, 0, 2);
+    play_round(f, 2);
     bench_close(&f->bench);
     shell(f, "cp -r $D $D.copy");
     shell(f, "cp -r $D $D.second");
     bench_restart(&f->bench);
-    play_round(f, 0, 2);
+    play_round(f, 2);
     restore(f);
     assert_int_equal(show(f, 0, &f->proofs[0]).lost, 1);
     assert_int_equal(show(f, 1, &f->proofs[1]).lost, 1);
-    play_round(f, 0, 2); /* in the epoch that the second restore forgets */
+    play_round(f, 2); /* in the epoch that the second restore forgets */
     uint64_t forgotten = epoch_of(f);
     bench_close(&f->bench);
     shell(f, "rm -rf $D && mv $D.second $D");
@@ -242,7 +247,7 @@ static void test_R13_R23_the_mark_outside_the_rows_tells_and_tokens_are_void(voi
 {
     (void)state;
     struct fixture *f = begin(2);
-    play_round(f, 0, 2);
+    play_round(f, 2);
     struct fl_request *request;
     uint64_t ticket = bench_request(&f->bench, FL_REQUEST_TOKEN_CREATE, "", -1, &request);
     request->token_uses = 3;
@@ -253,7 +258,7 @@ static void test_R13_R23_the_mark_outside_the_rows_tells_and_tokens_are_void(voi
     bench_close(&f->bench);
     shell(f, "cp -r $D $D.copy");
     bench_restart(&f->bench);
-    play_round(f, 0, 2);
+    play_round(f, 2);
     ticket = bench_request(&f->bench, FL_REQUEST_CLIENT_REVOKE, "", -1, &request);
     strcpy(request->client, f->bench.clients[1].id);
     assert_ok(bench_turn(&f->bench, 1));
@@ -326,13 +331,15 @@ static void test_R5_a_refused_client_may_try_again_when_the_round_is_extended(vo
 {
     (void)state;
     struct fixture *f = begin(2);
-    struct fl_work work = bench_get_work(&f->bench, &f->spec, 0), other;
+    struct fl_work both[2], work, other;
     struct fl_buf body;
     struct fl_update update;
     fl_buf_init(&body, 1 << 20);
+    get_work(f, 2, both);
+    work = both[0];
+    other = both[1];
     bench_update_body(&f->spec, 0, &work, &body);
     assert_int_equal(bench_put(&f->bench, RUN, 0, work.seq, fl_buf_view(&body))->http_status, 201);
-    other = bench_get_work(&f->bench, &f->spec, 1);
     struct fl_buf payload;
     fl_buf_init(&payload, 1 << 20);
     update = bench_update(&f->spec, 1, &other, &payload);
