@@ -236,6 +236,7 @@ for ((i = 1; i <= kills; i++)); do
 done
 
 # ---- scaling ----
+check "all are healthy after the kills" wait_for 240 all_healthy
 check "scaled up to 4 while the run goes on" compose up -d --no-recreate --scale client=4
 check "the new client enrols" wait_for 120 eval 'operator clients list --json | grep -q client-3'
 taken() { docker exec "$(clients | head -n 1)" sh -c "cat /var/lib/residue/client-$1/runs/$run/history/*.verdict" | grep -c '^verdict accepted'; }
