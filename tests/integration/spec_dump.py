@@ -46,6 +46,7 @@ WORDS = {
         "r": "round",
         "n": "sequence number next",
         "t": "receipt",
+        "a": "updates accepted so far",
     },
     "delta": {
         "f": "delta",
