@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the hard conditions with real processes; a line for each: tried, expected, seen. See README.md."""
+"""Runs the hard conditions with real processes; a line for each: tried, expected, seen."""
 import argparse
 import json
 import pathlib
@@ -15,7 +15,7 @@ from condition import CONDITIONS, Skipped  # noqa: E402
 from lab import TOP  # noqa: E402
 from field_site import Site  # noqa: E402
 
-import disk, files, mistakes, network, process  # noqa: E402, E401, F401
+import disk, mistakes  # noqa: E402, E401, F401
 
 
 def run(entry, binaries, keep):
