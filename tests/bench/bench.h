@@ -1,7 +1,7 @@
 /*
  * What the subjects of fl-bench share: their rows in main.c's table and the options that all of them have. A
  * subject is one file with one `struct fl_command`; it prints a table for people, or one JSON object with
- * --json. Figures go to docs/performance.md with the command beside them.
+ * --json.
  */
 #ifndef FL_TESTS_BENCH_BENCH_H
 #define FL_TESTS_BENCH_BENCH_H

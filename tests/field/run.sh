@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Hard conditions with real processes: full and read-only disks, damaged files, moved servers, cut connections, strange proxies,
-# operators' mistakes. A line for each (tried, expected, seen); the last line is `N passed, N failed, N skipped`.
+# Hard conditions with real processes: full and read-only disks, operators' mistakes. A line for each (tried, expected, seen);
+# the last line is `N passed, N failed, N skipped`. Conditions of full and read-only disks fail still: what they ask for is not all there.
 # Usage: tests/field/run.sh [--only NAME] [--short] [--json FILE] [--list] [--binaries DIR] [--keep]
 set -euo pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
