@@ -1,0 +1,42 @@
+/*
+ * The parts of fl-bench footprint: footprint.c has the options and puts the answer together, each part has a
+ * file that measures and prints its own figures. Not for other subjects.
+ */
+#ifndef FL_TESTS_BENCH_FOOTPRINT_H
+#define FL_TESTS_BENCH_FOOTPRINT_H
+
+#include <stdio.h>
+
+#include "bench.h"
+#include "lab.h"
+
+struct footprint_options {
+    struct bench_options common;
+};
+
+struct footprint_server {
+    uint64_t stripped_bytes; /* of the program */
+    uint64_t idle_rss_bytes; /* without runs */
+};
+
+struct footprint_client {
+    uint64_t stripped_bytes;
+};
+
+/* Each measures with deployments of its own, and says so on failure. */
+FL_MUST_CHECK enum fl_status footprint_server_measure(const struct footprint_options *options,
+                                                      struct footprint_server *ret_figures,
+                                                      struct fl_error *err);
+FL_MUST_CHECK enum fl_status footprint_client_measure(const struct footprint_options *options,
+                                                      struct footprint_client *ret_figures,
+                                                      struct fl_error *err);
+
+/* Lines for people, or with json the members of one object. */
+void footprint_server_print(FILE *out, const struct footprint_server *figures, int json);
+void footprint_client_print(FILE *out, const struct footprint_client *figures, int json);
+
+/* The size of a program without its symbols. */
+FL_MUST_CHECK enum fl_status footprint_stripped(struct lab *lab, const char *program, uint64_t *ret_bytes,
+                                                struct fl_error *err);
+
+#endif
