@@ -5,6 +5,8 @@
 #ifndef FL_BASE_STATUS_H
 #define FL_BASE_STATUS_H
 
+#include <stddef.h>
+
 #define FL_STATUS_LIST(X)                                                                                    \
     X(FL_OK, "success")                                                                                      \
     X(FL_ERR_NOMEM, "out of memory")                                                                         \
@@ -44,5 +46,8 @@ const char *fl_status_text(enum fl_status st);
 
 /* The identifier of st, e.g. "FL_ERR_NOMEM", static storage. */
 const char *fl_status_name(enum fl_status st);
+
+/* 1 and *ret_status when the size characters of name are the identifier of a status, else 0. */
+int fl_status_find(const char *name, size_t size, enum fl_status *ret_status);
 
 #endif

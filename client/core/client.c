@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "client/core/backoff.h"
 #include "client/core/state.h"
+#include "protocol/error_body.h"
 
 #define BAD_TRAININGS_MAX 3    /* in a row, before the client stops */
 #define INVALIDS_MAX      3    /* the same for updates that the server finds invalid */
@@ -219,6 +220,13 @@ static void doubt(struct fl_client *c, struct fl_client_effect *effect)
     enter(c, STEP_RUN_INFO, effect);
 }
 
+/* Whether the answer is the server's own refusal: a proxy's bare status proves nothing (rule R4). */
+static int is_refusal(const struct fl_client_event *event)
+{
+    struct fl_error_body body;
+    return event->http_status >= 400 && fl_error_body_read(event->body, &body) == FL_OK;
+}
+
 /* An answer that settles nothing (rule R3): the same again, later. Refused credentials end the client. */
 static void try_again(struct fl_client *c, const struct fl_client_event *event,
                       struct fl_client_effect *effect)
@@ -228,7 +236,9 @@ static void try_again(struct fl_client *c, const struct fl_client_event *event,
                                        [STEP_WORK] = "work",
                                        [STEP_MODEL] = "a model",
                                        [STEP_SEND] = "a verdict"};
-    if (event->http_status == 401 || event->http_status == 403 || event->status == FL_ERR_AUTH) {
+    int is_ours = is_refusal(event);
+    if (event->status == FL_ERR_AUTH ||
+        (is_ours && (event->http_status == 401 || event->http_status == 403))) {
         fl_client_fail(
             c, FL_ERR_AUTH,
             "the server refused this client (HTTP %d); the state is kept: it may have been revoked, or "
@@ -238,14 +248,17 @@ static void try_again(struct fl_client *c, const struct fl_client_event *event,
         return;
     }
     enum step step = c->step;
-    if (event->http_status == 0 || event->http_status >= 500)
+    if (!is_ours || event->http_status >= 500)
         c->must_show = 1; /* it may come back restored from a backup */
     wait_and(c, step == STEP_WORK && c->must_show && c->manifest.receipt_count ? STEP_RUN_INFO : step,
              event->retry_after_ms, effect);
     fl_log(FL_LOG_WARN, LOG_NET,
-           "run=%s http=%d status=%s attempt=%" PRIu32 "; asking for %s again in %" PRIu64 " ms",
-           c->options.run, event->http_status, fl_status_name(event->status), c->attempt, what[step],
-           effect->wait_ms);
+           "run=%s http=%d status=%s attempt=%" PRIu32 "; %sasking for %s again in %" PRIu64 " ms",
+           c->options.run, event->http_status, fl_status_name(event->status), c->attempt,
+           event->http_status && !is_ours
+               ? "that is no answer of fl-server, a proxy may be in the way: see `fl-client doctor`; "
+               : "",
+           what[step], effect->wait_ms);
 }
 
 /* What the run must agree about with the state on disk, and the first state when there is none. */
@@ -332,7 +345,7 @@ static void on_standing(struct fl_client *c, const struct fl_client_event *event
                         struct fl_client_effect *effect)
 {
     struct fl_standing standing;
-    if (event->http_status == 404 && !c->options.resync) { /* a server that does not know this question */
+    if (event->http_status == 404 && is_refusal(event) && !c->options.resync) { /* an older server */
         c->must_show = 0;
         proceed(c, effect);
         return;
@@ -510,27 +523,14 @@ static void on_trained(struct fl_client *c, const struct fl_client_event *event,
            c->options.run, c->work.round, fl_status_name(st), effect->wait_ms);
 }
 
-/* The number behind "limit_bytes": in a server's error; 0 when there is none, as in a proxy's. */
-static uint64_t told_limit(struct fl_bytes body)
-{
-    static const char key[] = "\"limit_bytes\":";
-    const uint8_t *at = body.size ? memmem(body.data, body.size, key, sizeof key - 1) : NULL;
-    uint64_t limit = 0;
-    if (!at)
-        return 0;
-    for (at += sizeof key - 1; at < body.data + body.size && *at >= '0' && *at <= '9'; at++)
-        limit = limit < UINT64_MAX / 10 - 1 ? limit * 10 + (uint64_t)(*at - '0') : limit;
-    return limit;
-}
-
 /* The update is larger than what is taken there. Sending it again would change nothing: a person must. */
 static void stop_too_long(struct fl_client *c, const struct fl_client_event *event,
                           struct fl_client_effect *effect)
 {
     char limit[80] = "less (it does not say how much; it may be a proxy before the server)";
-    uint64_t told = told_limit(event->body);
-    if (told)
-        snprintf(limit, sizeof limit, "at most %" PRIu64, told);
+    struct fl_error_body body;
+    if (!fl_error_body_read(event->body, &body) && body.limit_bytes)
+        snprintf(limit, sizeof limit, "at most %" PRIu64, body.limit_bytes);
     fl_client_fail(
         c, FL_ERR_LIMIT,
         "update %" PRIu64 " has %zu bytes, the server takes %s (HTTP 413). The operator must raise "

@@ -10,6 +10,7 @@
 #include "platform/cert.h"
 #include "platform/crypto.h"
 #include "platform/dir.h"
+#include "protocol/error_body.h"
 #include "protocol/routes.h"
 
 #define ATTEMPTS           6
@@ -241,6 +242,11 @@ static enum fl_status send_request(const struct fl_enroll_options *options, cons
     fl_http_free(http);
     if (st)
         return st;
+    struct fl_error_body error;
+    if (answer.status != 200 && fl_error_body_read(fl_buf_view(answer_body), &error))
+        return fl_error_set(err, FL_ERR_NETWORK,
+                            "%s%s: HTTP %d is no answer of fl-server, a proxy may be in the way",
+                            options->url, path, answer.status);
     if (answer.status != 200)
         return fl_error_set(err, answer.status == 400 ? FL_ERR_FORMAT : FL_ERR_AUTH,
                             "the server refused the enrolment (HTTP %d): %.*s", answer.status,

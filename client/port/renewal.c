@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "client/core/backoff.h"
 #include "platform/cert.h"
+#include "protocol/error_body.h"
 #include "protocol/routes.h"
 
 #define REQUEST_TIMEOUT_MS 30000
@@ -74,9 +75,9 @@ enum fl_status fl_renewal_init(struct fl_renewal *ret_renewal, const char *state
 
 int fl_renewal_notice(struct fl_renewal *renewal, int http_status, struct fl_bytes body)
 {
-    static const char name[] = "\"FL_ERR_EXPIRED\"";
+    struct fl_error_body error;
 
-    if (http_status != 403 || !body.size || !memmem(body.data, body.size, name, sizeof name - 1))
+    if (http_status != 403 || fl_error_body_read(body, &error) || error.status != FL_ERR_EXPIRED)
         return 0;
     renewal->is_wanted = 1;
     return 1;
@@ -109,8 +110,15 @@ static enum fl_status check_chain(const struct fl_identity *identity, struct fl_
 static enum fl_status refused(const struct fl_renewal *renewal, int http_status, struct fl_bytes body,
                               struct fl_error *err)
 {
+    struct fl_error_body error;
+
     if (http_status >= 500)
         return fl_error_set(err, FL_ERR_NETWORK, "HTTP %d", http_status);
+    if (fl_error_body_read(body, &error))
+        return fl_error_set(err, FL_ERR_NETWORK,
+                            "HTTP %d is no answer of fl-server, a proxy may be in the way: see `fl-client "
+                            "doctor`",
+                            http_status);
     if (http_status != 401 && http_status != 403 && !has_expired(renewal))
         return fl_error_set(err, FL_ERR_STATE, "HTTP %d: does this server know how to renew?", http_status);
     return fl_error_set(err, FL_ERR_AUTH,

@@ -61,9 +61,11 @@ static int refuses_certificate(int alert)
     }
 }
 
+/* Only of a server that has proven who it is: before that anybody in the way can send alerts (rule R4). */
 static void on_info(const SSL *ssl, int where, int value)
 {
-    if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && refuses_certificate(value & 0xff))
+    int is_proven = SSL_get0_peer_certificate(ssl) && SSL_get_verify_result(ssl) == X509_V_OK;
+    if (is_proven && (where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && refuses_certificate(value & 0xff))
         hook_of(ssl)->is_refused = 1;
 }
 

@@ -14,7 +14,7 @@ struct fl_tls_hook {
     int64_t now_s;        /* in: the time to judge by, seconds since 1970 UTC */
     int64_t peer_ends_s;  /* end of the server's certificate; 0: not seen yet */
     int peer_has_expired; /* 1: that, or the end of an authority above it, is why the handshake failed */
-    int is_refused;       /* 1: the server refused our certificate by a TLS alert */
+    int is_refused;       /* 1: the server, verified, refused our certificate by a TLS alert */
 };
 
 /* Prepares a SSL_CTX, as libcurl gives it before a handshake. A certificate of the trusted authority that has

@@ -67,17 +67,6 @@ static size_t on_data(char *data, size_t one, size_t size, void *answer)
     return fl_buf_append(answer, data, one * size) ? 0 : size;
 }
 
-/* The status of an error answer, by its name. */
-static enum fl_status status_of_name(const char *name)
-{
-#define X(status, text)                                                                                      \
-    if (!strcmp(name, #status))                                                                              \
-        return status;
-    FL_STATUS_LIST(X)
-#undef X
-    return FL_ERR_NETWORK;
-}
-
 static enum fl_status read_error(long http_status, const struct fl_buf *answer, struct fl_error *err)
 {
     struct fl_json *json = NULL;
@@ -85,7 +74,8 @@ static enum fl_status read_error(long http_status, const struct fl_buf *answer, 
 
     if (fl_json_parse(fl_buf_view(answer), &json))
         return fl_error_set(err, st, "the server answered %ld", http_status);
-    st = status_of_name(fl_json_text(json, "error"));
+    const char *name = fl_json_text(json, "error");
+    (void)fl_status_find(name, strlen(name), &st);
     const char *hint = fl_json_text(json, "hint");
     st = fl_error_set(err, st ? st : FL_ERR_NETWORK, "%s%s%s", fl_json_text(json, "message"),
                       *hint ? "; " : "", hint);

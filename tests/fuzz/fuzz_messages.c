@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "fuzz.h"
+#include "protocol/error_body.h"
 #include "protocol/messages.h"
 #include "protocol/reader.h"
 #include "protocol/routes.h"
@@ -114,6 +115,7 @@ static void try_text(struct fl_bytes bytes)
     char text[FL_ROUTE_TEXT_BYTES], again[FL_ROUTE_TEXT_BYTES];
     struct fl_route route;
     struct fl_version version, back;
+    struct fl_error_body error;
     size_t size = bytes.size < sizeof text ? bytes.size : sizeof text - 1;
     if (size > 0)
         memcpy(text, bytes.data, size);
@@ -128,6 +130,8 @@ static void try_text(struct fl_bytes bytes)
         FUZZ_CHECK(!fl_version_from_text(canonical, &back) && fl_version_equal(&version, &back));
     }
     (void)fl_text_valid(bytes);
+    if (!fl_error_body_read(bytes, &error))
+        FUZZ_CHECK(bytes.data[bytes.size - 1] != '\0' && error.status != FL_OK);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

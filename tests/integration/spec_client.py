@@ -137,10 +137,21 @@ class Wire:
             if answer.status >= 500:
                 self.back_off(float(answer.headers.get("Retry-After", 0)))
                 continue
+            if answer.status in (401, 403, 407) and not is_servers_word(content):
+                self.back_off()
+                continue
             if answer.status in (401, 403):
                 raise Refused(f"{method} {path}: {answer.status} {error_text(content)}")
             self.attempt = 0
             return answer.status, answer.headers, content
+
+
+def is_servers_word(content):
+    """Whether the body of a refusal is that of a server; a proxy's is as good as no answer."""
+    try:
+        return json.loads(content)["error"].startswith("FL_ERR_")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def error_text(content):

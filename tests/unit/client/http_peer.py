@@ -12,6 +12,7 @@ in DIR/enroll.log, one line each. The path says how it answers:
   /gone          breaks off after 5000 bytes; asked for the rest, 416; asked afresh, all of it
   /hang          never answers
   /date/N        200, and the Date is N seconds since 1970
+  /v1/renew      N and PAGE of DIR/renew.answer, "N PAGE"
   /v1/authority  DIR/root.pem;  /v1/enroll: first breaks off, then answers DIR/enroll.answer
 """
 import email.utils, http.server, pathlib, socket, ssl, sys, time
@@ -85,6 +86,9 @@ class Peer(http.server.BaseHTTPRequestHandler):
             self.answer(200, b"")
         elif path == "/hang":
             time.sleep(60)
+        elif path == "/v1/renew":
+            status, _, page = (DIR / "renew.answer").read_text().partition(" ")
+            self.answer(int(status), page.encode())
         elif path == "/v1/authority":
             self.answer(200, (DIR / "root.pem").read_bytes())
         elif path == "/v1/enroll":

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "client/port/http.h"
 #include "client/port/identity.h"
+#include "client/port/renewal.h"
 #include "fail_alloc.h"
 #include "platform/authority.h"
 #include "platform/crypto.h"
@@ -531,6 +532,42 @@ static void test_R20_a_lost_answer_is_asked_for_again_with_the_same_key(void **s
         fl_buf_done(bufs[i]);
 }
 
+/* What a proxy says ends no client; what the server says does. Of the enrolled folder s2. */
+static void test_R4_only_the_server_itself_refuses_a_renewal(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *answer, *expected_text;
+        enum fl_status expected;
+    } cases[] = {
+        {"401 <html>no</html>", NULL, FL_OK},
+        {"403 <html>\"error\":\"FL_ERR_AUTH\"</html>", NULL, FL_OK},
+        {"404 ", NULL, FL_OK},
+        {"407 {\"error\":\"proxy authentication required\"}", NULL, FL_OK},
+        {"403 {\"error\":\"FL_ERR_AUTH\",\"message\":\"revoked\"}", "enrol again", FL_ERR_AUTH},
+    };
+    struct fl_env env = fl_env_system();
+    char path[FL_PATH_SIZE];
+    assert_ok(fl_path_join(dir, "s2", path, NULL));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fl_clock clock;
+        struct fl_renewal renewal;
+        struct fl_http *http;
+        struct fl_error err = {""};
+        write_file("renew.answer", fl_bytes_from_text(cases[i].answer));
+        assert_ok(fl_clock_open(&clock, path, &env, &err));
+        assert_ok(fl_identity_connect(path, url, -1, &clock, &http, &err));
+        assert_ok(fl_renewal_init(&renewal, path, url, -1, &clock, &err));
+        renewal.is_wanted = 1;
+        assert_status(fl_renewal_keep(&renewal, &http, &err), cases[i].expected);
+        if (cases[i].expected_text)
+            assert_non_null(strstr(err.text, cases[i].expected_text));
+        else
+            assert_true(renewal.is_wanted && renewal.attempts == 1);
+        fl_http_free(http);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -545,6 +582,7 @@ int main(void)
         cmocka_unit_test(test_R20_the_token_goes_only_to_the_pinned_authority),
         cmocka_unit_test(test_R20_nothing_beside_the_pinned_authority_is_trusted),
         cmocka_unit_test(test_R20_a_lost_answer_is_asked_for_again_with_the_same_key),
+        cmocka_unit_test(test_R4_only_the_server_itself_refuses_a_renewal),
     };
     return cmocka_run_group_tests(tests, start, end);
 }

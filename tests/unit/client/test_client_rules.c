@@ -376,13 +376,36 @@ static void test_a_stop_is_clean_at_every_step(void **state)
 
 static void test_refused_credentials_stop_and_keep_the_outbox(void **state)
 {
-    struct world *w = *state;
-    world_fault(w, FL_ROUTE_UPDATE, FAULT_403, 1);
-    assert_status(world_run(w), FL_ERR_AUTH);
-    assert_non_null(world_find(w, "update.1"));
-    assert_ok(world_start(w));
-    assert_ok(world_run(w));
-    assert_int_equal(w->accepted_count, 4);
+    static const enum world_fault faults[] = {FAULT_401, FAULT_403};
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        struct world *w = *state;
+        world_fault(w, FL_ROUTE_UPDATE, faults[i], 1);
+        assert_status(world_run(w), FL_ERR_AUTH);
+        assert_non_null(world_find(w, "update.1"));
+        assert_ok(world_start(w));
+        assert_ok(world_run(w));
+        assert_int_equal(w->accepted_count, 4);
+        teardown(state);
+        setup(state);
+    }
+}
+
+static void test_R4_a_proxys_refusal_ends_no_client(void **state)
+{
+    static const enum fl_route_kind routes[] = {FL_ROUTE_RUN, FL_ROUTE_WORK, FL_ROUTE_MODEL, FL_ROUTE_UPDATE};
+    static const int statuses[] = {401, 403, 404, 407, 410, 412, 451};
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
+        for (size_t k = 0; k < sizeof statuses / sizeof statuses[0]; k++) {
+            struct world *w = *state;
+            w->proxy_status = statuses[k];
+            world_fault(w, routes[i], FAULT_PROXY, 3);
+            assert_ok(world_run(w));
+            assert_int_equal(w->fault_count, 0);
+            assert_int_equal(w->accepted_count, 4);
+            world_check_law(w);
+            teardown(state);
+            setup(state);
+        }
 }
 
 static void test_a_failed_save_stops_without_sending(void **state)
@@ -557,6 +580,7 @@ int main(void)
         RULE(test_non_finite_training_enters_nothing),
         RULE(test_three_bad_trainings_stop_the_client),
         RULE(test_a_stop_is_clean_at_every_step),
+        RULE(test_R4_a_proxys_refusal_ends_no_client),
         RULE(test_refused_credentials_stop_and_keep_the_outbox),
         RULE(test_a_failed_save_stops_without_sending),
         RULE(test_wrong_events_stop_the_client),

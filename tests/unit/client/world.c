@@ -415,9 +415,15 @@ static void answer(struct world *w)
     case FAULT_EMPTY_409:
         event->http_status = 409;
         return;
+    case FAULT_401:
     case FAULT_403:
-        event->http_status = 403;
-        return;
+        assert_ok(fl_buf_printf(&w->answer, "{\"message\": \"no\", \"error\": \"FL_ERR_AUTH\"}"));
+        event->http_status = fault == FAULT_401 ? 401 : 403;
+        break;
+    case FAULT_PROXY:
+        assert_ok(fl_buf_printf(&w->answer, "<html>\"error\":\"FL_ERR_AUTH\"</html>"));
+        event->http_status = w->proxy_status;
+        break;
     default:
         event->http_status = serve(w, fault);
     }

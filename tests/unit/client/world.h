@@ -26,7 +26,9 @@ enum world_fault {
     FAULT_WRONG_SEQ,
     FAULT_WRONG_DIGEST,
     FAULT_CUT, /* the body loses its last byte */
+    FAULT_401, /* as the server refuses a client */
     FAULT_403,
+    FAULT_PROXY,     /* something before the server answers world.proxy_status with a page of its own */
     FAULT_413,       /* as the server refuses an update that is too long */
     FAULT_413_PROXY, /* as something before it does */
     FAULT_429,
@@ -46,6 +48,7 @@ struct world {
     uint64_t now_ms;
     uint64_t entropy; /* state of the seeded source of entropy */
     uint64_t waited_ms, waits;
+    int proxy_status;
 
     /* server */
     struct fl_run_info info;
