@@ -1,10 +1,26 @@
 #!/usr/bin/env bash
 # Installs what is needed, builds, and runs every test: release and ASan + UBSan builds, then the short form of the
-# fault test. Usage: tests/run.sh [PRESET ...]   (default: release asan; also: debug, tsan)
+# fault test. See --help.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-deploy/install-packages.sh test
+usage() {
+  cat <<'END'
+Usage: tests/run.sh [PRESET ...]
+
+Installs what is needed (as root or by sudo), builds each preset and runs every test in it, then the short form of the
+fault test and the main job. Presets: release asan debug tsan; without any: release asan.
+Exit code 0 when every test passed, 2 for a preset that does not exist.
+END
+}
 presets=("$@")
+for preset in "${presets[@]}"; do
+  case $preset in
+    release | asan | debug | tsan) ;;
+    -h | --help) usage; exit 0 ;;
+    *) echo "tests/run.sh: there is no preset $preset" >&2; usage >&2; exit 2 ;;
+  esac
+done
+deploy/install-packages.sh test
 [ ${#presets[@]} -gt 0 ] || presets=(release asan)
 jobs=$(nproc)
 for preset in "${presets[@]}"; do
