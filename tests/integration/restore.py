@@ -71,7 +71,7 @@ class Restore(unittest.TestCase):
         return found
 
     def test_R13_R23_a_restored_server_begins_an_epoch_and_counts_what_it_lost(self):
-        self.begin(clients=2, spare=1, rounds=14)
+        self.begin(clients=2, spare=1, rounds=1000000)  # until it is stopped, so that no machine is too fast for the kills
         clients = {c["name"]: c["id"] for c in self.lab.admin("clients", "list")["clients"]}
         self.until_version(3)
         self.stop_server(signal.SIGTERM)
@@ -79,7 +79,7 @@ class Restore(unittest.TestCase):
         self.lab.start_server()
         self.lab.server_ready()
         first_epoch = self.run_status()["epoch"]
-        self.until_version(6)
+        self.until_version(self.run_status()["version"] + 3)
         self.lab.admin("clients", "revoke", clients["c2"])
         self.stop_server(signal.SIGKILL)
         log = (self.lab.server_folder / "revocations.log").read_bytes()
@@ -88,10 +88,12 @@ class Restore(unittest.TestCase):
         (self.lab.server_folder / "revocations.log").write_bytes(log)
         self.lab.start_server()
         self.lab.server_ready()
+        self.until_version(self.run_status()["version"] + 3)
+        self.lab.admin("run", "stop", "digits")
         for name, process in self.lab.clients.items():
             self.assertEqual(process.wait(timeout=400), 0, (self.lab.folder / f"{name}.log").read_text()[-2000:])
         status = self.run_status()
-        self.assertEqual((status["state"], status["version"], status["restores"]), ("ended", 14, 1))
+        self.assertEqual((status["state"], status["restores"]), ("ended", 1))
         self.assertGreater(status["epoch"], first_epoch)
         database = sqlite3.connect(self.lab.server_folder / "state.db")
         held = collections.defaultdict(set)
