@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "platform/file.h"
+#include "platform/file_error.h"
 
 #define LOCK_NAME "lock"
 
@@ -18,9 +19,9 @@ enum fl_status fl_dir_sync(const char *path, struct fl_error *err)
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd < 0)
-        return fl_error_set(err, errno == ENOENT ? FL_ERR_NOT_FOUND : FL_ERR_IO, "%s: %m", path);
+        return fl_file_error_read(err, path);
     if (fsync(fd) != 0)
-        st = fl_error_set(err, FL_ERR_IO, "%s: %m", path);
+        st = fl_file_error_write(err, path, 0);
     close(fd);
     return st;
 }
@@ -35,9 +36,9 @@ static enum fl_status make_one(const char *path, mode_t mode, struct fl_error *e
         return st ? st : fl_dir_sync(parent, err);
     }
     if (errno != EEXIST)
-        return fl_error_set(err, FL_ERR_IO, "%s: %m", path);
+        return fl_file_error_write(err, path, 0);
     if (stat(path, &info) != 0)
-        return fl_error_set(err, FL_ERR_IO, "%s: %m", path);
+        return fl_file_error_read(err, path);
     if (!S_ISDIR(info.st_mode))
         return fl_error_set(err, FL_ERR_IO, "%s: not a folder", path);
     return FL_OK;
@@ -71,7 +72,7 @@ enum fl_status fl_dir_list(const char *path, fl_dir_entry_fn entry, void *user, 
     DIR *dir = opendir(path);
 
     if (!dir)
-        return fl_error_set(err, errno == ENOENT ? FL_ERR_NOT_FOUND : FL_ERR_IO, "%s: %m", path);
+        return fl_file_error_read(err, path);
     while (!st) {
         errno = 0;
         const struct dirent *at = readdir(dir);
@@ -120,6 +121,35 @@ enum fl_status fl_dir_clean_temp(const char *path, size_t *ret_removed, struct f
     return st;
 }
 
+struct clearing {
+    const char *dir;
+    struct fl_error *err;
+};
+
+static enum fl_status clear_one(void *user, const char *name)
+{
+    const struct clearing *clearing = user;
+    char path[FL_PATH_SIZE];
+    struct stat info;
+    enum fl_status st = fl_path_join(clearing->dir, name, path, clearing->err);
+
+    if (st)
+        return st;
+    if (lstat(path, &info) != 0)
+        return fl_file_error_read(clearing->err, path);
+    if (!S_ISDIR(info.st_mode))
+        return fl_file_remove(path, clearing->err);
+    st = fl_dir_clear(path, clearing->err);
+    return !st && rmdir(path) != 0 ? fl_file_error_write(clearing->err, path, 0) : st;
+}
+
+enum fl_status fl_dir_clear(const char *path, struct fl_error *err)
+{
+    struct clearing clearing = {path, err};
+
+    return fl_dir_list(path, clear_one, &clearing, err);
+}
+
 enum fl_status fl_lock_take(const char *dir, struct fl_lock *ret_lock, struct fl_error *err)
 {
     char path[FL_PATH_SIZE];
@@ -129,7 +159,7 @@ enum fl_status fl_lock_take(const char *dir, struct fl_lock *ret_lock, struct fl
         return st;
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
-        return fl_error_set(err, errno == ENOENT ? FL_ERR_NOT_FOUND : FL_ERR_IO, "%s: %m", path);
+        return errno == ENOENT ? fl_file_error_read(err, path) : fl_file_error_write(err, path, 0);
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno == EWOULDBLOCK)
             st = fl_error_set(err, FL_ERR_LOCKED, "%s: another process uses this folder", dir);

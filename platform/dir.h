@@ -32,6 +32,10 @@ FL_MUST_CHECK enum fl_status fl_dir_list(const char *path, fl_dir_entry_fn entry
  * (may be NULL). Call at start, with the folder's lock held. */
 FL_MUST_CHECK enum fl_status fl_dir_clean_temp(const char *path, size_t *ret_removed, struct fl_error *err);
 
+/* Empties the folder: removes everything in it, in folders too, following no links. Only for what the caller
+ * has just made itself. Durable after fl_dir_sync. FL_ERR_NOT_FOUND, FL_ERR_IO. */
+FL_MUST_CHECK enum fl_status fl_dir_clear(const char *path, struct fl_error *err);
+
 /* A held lock. */
 struct fl_lock {
     int fd; /* -1: not held */

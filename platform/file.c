@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "platform/dir.h"
+#include "platform/file_error.h"
 #include "platform/spool.h"
 
 enum fl_status fl_path_join(const char *dir, const char *name, char ret_path[FL_PATH_SIZE],
@@ -44,7 +45,7 @@ static enum fl_status open_regular(const char *path, int *ret_fd, uint64_t *ret_
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not block the open */
 
     if (fd < 0)
-        return fl_error_set(err, errno == ENOENT ? FL_ERR_NOT_FOUND : FL_ERR_IO, "%s: %m", path);
+        return fl_file_error_read(err, path);
     if (fstat(fd, &info) != 0) {
         enum fl_status st = fl_error_set(err, FL_ERR_IO, "%s: %m", path);
         close(fd);
@@ -108,53 +109,45 @@ enum fl_status fl_file_read(const char *path, struct fl_buf *buf, struct fl_erro
     return st;
 }
 
-enum fl_status fl_file_write_atomic(const char *path, struct fl_bytes data, mode_t mode, struct fl_error *err)
+/* Temporary file, fsync, rename; the folder is not synced yet. */
+static enum fl_status write_whole(const char *path, const char *dir, struct fl_bytes data, mode_t mode,
+                                  struct fl_error *err)
 {
     struct fl_spool spool;
-    char dir[FL_PATH_SIZE];
-    enum fl_status st = fl_path_parent(path, dir, err);
+    enum fl_status st = fl_spool_begin(&spool, dir, mode, err);
 
-    if (!st)
-        st = fl_spool_begin(&spool, dir, mode, err);
     if (st)
         return st;
     st = fl_spool_append(&spool, data, err);
     if (!st)
         st = fl_spool_commit(&spool, path, err);
-    if (!st)
-        st = fl_dir_sync(dir, err);
     fl_spool_abort(&spool);
     return st;
+}
+
+enum fl_status fl_file_write_atomic(const char *path, struct fl_bytes data, mode_t mode, struct fl_error *err)
+{
+    char dir[FL_PATH_SIZE];
+    enum fl_status st = fl_path_parent(path, dir, err);
+
+    if (!st)
+        st = write_whole(path, dir, data, mode, err);
+    return st ? st : fl_dir_sync(dir, err);
 }
 
 enum fl_status fl_file_write_durable(const char *path, struct fl_bytes data, mode_t mode,
                                      struct fl_error *err)
 {
-    enum fl_status st;
-    struct fl_spool spool = {.size = 0};
+    char dir[FL_PATH_SIZE];
+    enum fl_status st = fl_path_parent(path, dir, err);
 
-    if (snprintf(spool.path, sizeof(spool.path), "%s", path) >= (int)sizeof(spool.path))
-        return fl_error_set(err, FL_ERR_LIMIT, "%.80s...: path is too long", path);
-    spool.fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
-    if (spool.fd < 0)
-        return fl_error_set(err, FL_ERR_IO, "%s: %m", path);
-    st = fl_spool_append(&spool, data, err);
-    if (!st && fchmod(spool.fd, mode) != 0) /* a file that was there keeps its mode otherwise */
-        st = fl_error_set(err, FL_ERR_IO, "%s: %m", path);
-    if (!st && fsync(spool.fd) != 0)
-        st = fl_error_set(err, FL_ERR_IO, "%s: %m", path);
-    if (st) {
-        fl_spool_abort(&spool);
-        return st;
-    }
-    close(spool.fd);
-    return FL_OK;
+    return st ? st : write_whole(path, dir, data, mode, err);
 }
 
 enum fl_status fl_file_remove(const char *path, struct fl_error *err)
 {
     if (unlink(path) != 0 && errno != ENOENT)
-        return fl_error_set(err, FL_ERR_IO, "%s: %m", path);
+        return fl_file_error_write(err, path, 0);
     return FL_OK;
 }
 
@@ -163,7 +156,7 @@ enum fl_status fl_file_size(const char *path, uint64_t *ret_size, struct fl_erro
     struct stat info;
 
     if (stat(path, &info) != 0)
-        return fl_error_set(err, errno == ENOENT ? FL_ERR_NOT_FOUND : FL_ERR_IO, "%s: %m", path);
+        return fl_file_error_read(err, path);
     if (!S_ISREG(info.st_mode))
         return fl_error_set(err, FL_ERR_IO, "%s: not a regular file", path);
     *ret_size = (uint64_t)info.st_size;

@@ -40,9 +40,8 @@ FL_MUST_CHECK enum fl_status fl_file_write_atomic(const char *path, struct fl_by
                                                   struct fl_error *err);
 
 /*
- * Writes an immutable file that nothing refers to yet, in place, and fsyncs it; the caller calls fl_dir_sync
- * once for all of them before anything may refer to them (rule R7). What a crash left under that name is
- * replaced; a failed write is removed.
+ * The same for one of several immutable files (rule R7): the caller calls fl_dir_sync once for all of them
+ * before anything may refer to them. Writing one again, with the same bytes, is safe when something does.
  */
 FL_MUST_CHECK enum fl_status fl_file_write_durable(const char *path, struct fl_bytes data, mode_t mode,
                                                    struct fl_error *err);

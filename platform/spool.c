@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/file_error.h"
+
 enum fl_status fl_spool_begin(struct fl_spool *spool, const char *dir, mode_t mode, struct fl_error *err)
 {
     enum fl_status st;
@@ -19,9 +21,9 @@ enum fl_status fl_spool_begin(struct fl_spool *spool, const char *dir, mode_t mo
         return st;
     spool->fd = mkostemps(spool->path, sizeof(FL_FILE_TEMP) - 1, O_CLOEXEC);
     if (spool->fd < 0)
-        return fl_error_set(err, FL_ERR_IO, "%s: temporary file: %m", dir);
+        return fl_file_error_write(err, dir, 0);
     if (fchmod(spool->fd, mode) != 0) {
-        st = fl_error_set(err, FL_ERR_IO, "%s: %m", spool->path);
+        st = fl_file_error_write(err, spool->path, 0);
         fl_spool_abort(spool);
     }
     return st;
@@ -34,7 +36,7 @@ enum fl_status fl_spool_append(struct fl_spool *spool, struct fl_bytes data, str
         if (put < 0 && errno == EINTR)
             continue;
         if (put < 0)
-            return fl_error_set(err, FL_ERR_IO, "%s: %m", spool->path);
+            return fl_file_error_write(err, spool->path, spool->size + data.size);
         data.data += put;
         data.size -= (size_t)put;
         spool->size += (uint64_t)put;
@@ -45,7 +47,7 @@ enum fl_status fl_spool_append(struct fl_spool *spool, struct fl_bytes data, str
 enum fl_status fl_spool_commit(struct fl_spool *spool, const char *path, struct fl_error *err)
 {
     if ((!spool->unsynced && fsync(spool->fd) != 0) || rename(spool->path, path) != 0) {
-        enum fl_status st = fl_error_set(err, FL_ERR_IO, "%s: %m", path);
+        enum fl_status st = fl_file_error_write(err, path, spool->size);
         fl_spool_abort(spool);
         return st;
     }

@@ -172,7 +172,7 @@ static void test_writes_into_missing_folders_and_onto_folders_fail(void **state)
     assert_status(fl_file_write_atomic(missing, fl_bytes_from_text("x"), 0600, &err), FL_ERR_IO);
     assert_non_null(strstr(err.text, "No such file or directory"));
     assert_status(fl_file_write_durable(missing, fl_bytes_from_text("x"), 0600, &err), FL_ERR_IO);
-    snprintf(expected, sizeof(expected), "%s: No such file or directory", missing);
+    snprintf(expected, sizeof(expected), "%s: No such file or directory", in_dir("no"));
     assert_string_equal(err.text, expected);
     assert_status(fl_file_write_atomic(folder, fl_bytes_from_text("x"), 0600, &err), FL_ERR_IO);
     snprintf(expected, sizeof(expected), "%s: Is a directory", folder);
@@ -364,6 +364,24 @@ static void test_dir_make_makes_parents_with_mode(void **state)
     assert_status(fl_dir_make(in_dir("file/below"), 0700, &err), FL_ERR_IO);
 }
 
+static void test_clearing_empties_a_folder_and_follows_no_links(void **state)
+{
+    struct fl_error err;
+    (void)state;
+
+    assert_ok(fl_dir_make(in_dir("made/a/b"), 0700, NULL));
+    assert_ok(fl_dir_make(in_dir("other"), 0700, NULL));
+    assert_ok(fl_file_write_durable(in_dir("other/kept"), fl_bytes_from_text("x"), 0600, NULL));
+    assert_ok(fl_file_write_durable(in_dir("made/a/b/file"), fl_bytes_from_text("x"), 0600, NULL));
+    assert_ok(fl_file_write_durable(in_dir("made/file"), fl_bytes_from_text("x"), 0600, NULL));
+    assert_int_equal(symlink(in_dir("other"), in_dir("made/link")), 0);
+    assert_ok(fl_dir_clear(in_dir("made"), &err));
+    assert_int_equal(entries(in_dir("made")), 0);
+    assert_content(in_dir("other/kept"), "x");
+    assert_status(fl_dir_clear(in_dir("none"), &err), FL_ERR_NOT_FOUND);
+    assert_status(fl_dir_clear(in_dir("other/kept"), &err), FL_ERR_IO);
+}
+
 static enum fl_status stop_at_once(void *user, const char *name)
 {
     (void)name;
@@ -473,6 +491,7 @@ int main(void)
         in_folder(test_map_shows_the_file_and_an_empty_one),
         in_folder(test_spool_grows_under_a_temporary_name),
         in_folder(test_dir_make_makes_parents_with_mode),
+        in_folder(test_clearing_empties_a_folder_and_follows_no_links),
         in_folder(test_listing_ends_when_the_callback_says_so),
         in_folder(test_R1_one_process_has_the_state_folder),
         in_folder(test_paths_are_joined_and_split),
