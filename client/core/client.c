@@ -173,6 +173,13 @@ static void enter(struct fl_client *c, enum step step, struct fl_client_effect *
     case STEP_TRAIN:
         train(c, effect);
         return;
+    case STEP_SAVE_MODEL:
+    case STEP_SAVE_OUTBOX:
+    case STEP_SAVE_VERDICT:
+    case STEP_SAVE_RESYNC:
+        c->step = step;
+        *effect = c->saving;
+        return;
     default:
         request(c, STEP_WORK, FL_ROUTE_WORK, effect);
     }
@@ -580,14 +587,29 @@ static void on_sent(struct fl_client *c, const struct fl_client_event *event, st
     c->step = STEP_SAVE_VERDICT;
 }
 
+/* A disk that is full or out of reach: the same files again, later. What is on disk is whole as it is. */
+static void save_again(struct fl_client *c, struct fl_client_effect *effect)
+{
+    wait_and(c, c->step, 0, effect);
+    fl_log(FL_LOG_WARN, LOG_STATE,
+           "run=%s attempt=%" PRIu32 ": the state cannot be written; writing the same again in %" PRIu64
+           " ms",
+           c->options.run, c->attempt, effect->wait_ms);
+}
+
 static void on_saved(struct fl_client *c, const struct fl_client_event *event,
                      struct fl_client_effect *effect)
 {
+    if (event->status == FL_ERR_IO) {
+        save_again(c, effect);
+        return;
+    }
     if (event->status) {
         fl_client_fail(c, event->status, "cannot write the state: %s", fl_status_text(event->status));
         stop(c, event->status, effect);
         return;
     }
+    c->attempt = 0;
     if (c->step == STEP_SAVE_OUTBOX) {
         enter(c, STEP_SEND, effect);
         return;

@@ -99,7 +99,8 @@ struct fl_client_effect {
     float *end;
     struct fl_train_plan plan;
     /* SAVE (rule R7): write and fsync each file, fsync the folders, then replace the manifest atomically,
-     * then remove every file that fl_client_file_is_stale(). No manifest bytes: none of that is needed. */
+     * then remove every file that fl_client_file_is_stale(). No manifest bytes: none of that is needed.
+     * Answered by FL_ERR_IO, the same effect comes again after a WAIT. */
     struct fl_client_file files[FL_CLIENT_SAVE_FILES];
     size_t file_count;
     struct fl_bytes manifest;

@@ -30,5 +30,6 @@ enum fl_status fl_client_save_finish(struct fl_client *c, struct fl_client_effec
     fl_buf_clear(&c->manifest_text);
     enum fl_status st = fl_manifest_encode(&c->manifest, c->env, &c->manifest_text);
     effect->manifest = fl_buf_view(&c->manifest_text);
+    c->saving = *effect;
     return st;
 }

@@ -53,10 +53,11 @@ struct fl_client {
     int has_state;               /* the manifest means something: vectors are there */
     struct fl_manifest manifest; /* as on disk, or as being saved */
     struct fl_buf manifest_text;
-    struct fl_vector replica;  /* x_hat; meaningful when has_replica */
-    struct fl_vector residual; /* e_old */
-    struct fl_vector pending;  /* e_new of the outbox */
-    struct fl_vector scratch;  /* delta, then p */
+    struct fl_client_effect saving; /* the newest SAVE, to be repeated when it fails */
+    struct fl_vector replica;       /* x_hat; meaningful when has_replica */
+    struct fl_vector residual;      /* e_old */
+    struct fl_vector pending;       /* e_new of the outbox */
+    struct fl_vector scratch;       /* delta, then p */
     struct fl_digest_tree *tree;
     int has_replica;
     int want_snapshot;         /* a delta did not fit: ask without `have` */

@@ -408,11 +408,40 @@ static void test_R4_a_proxys_refusal_ends_no_client(void **state)
         }
 }
 
-static void test_a_failed_save_stops_without_sending(void **state)
+/* A full disk at every kind of save in turn: the same files again until it works, nothing sent before. */
+static void test_R7_a_failed_save_is_repeated_and_nothing_is_sent_before(void **state)
 {
     struct world *w = *state;
-    w->save_status = FL_ERR_IO;
-    assert_status(world_run(w), FL_ERR_IO);
+    for (int saves = 0; saves < 4; saves++) {
+        world_until(w, FL_CLIENT_SAVE);
+        struct fl_client_effect first = w->effect;
+        size_t sent = w->sent_count;
+        w->save_status = FL_ERR_IO;
+        for (int failures = 0; failures < 3; failures++) {
+            world_step(w);
+            assert_int_equal(w->effect.kind, FL_CLIENT_WAIT);
+            world_step(w);
+            assert_int_equal(w->effect.kind, FL_CLIENT_SAVE);
+            assert_int_equal(w->effect.file_count, first.file_count);
+            for (size_t i = 0; i < first.file_count; i++) {
+                assert_string_equal(w->effect.files[i].name, first.files[i].name);
+                assert_ptr_equal(w->effect.files[i].bytes.data, first.files[i].bytes.data);
+            }
+            assert_true(fl_bytes_equal(w->effect.manifest, first.manifest));
+        }
+        assert_int_equal(w->sent_count, sent);
+        w->save_status = FL_OK;
+        world_step(w);
+    }
+    assert_ok(world_run(w));
+    world_check_law(w);
+}
+
+static void test_a_save_that_cannot_succeed_stops_without_sending(void **state)
+{
+    struct world *w = *state;
+    w->save_status = FL_ERR_LIMIT;
+    assert_status(world_run(w), FL_ERR_LIMIT);
     assert_int_equal(w->sent_count, 0);
     w->save_status = FL_OK;
     assert_ok(world_start(w));
@@ -582,7 +611,8 @@ int main(void)
         RULE(test_a_stop_is_clean_at_every_step),
         RULE(test_R4_a_proxys_refusal_ends_no_client),
         RULE(test_refused_credentials_stop_and_keep_the_outbox),
-        RULE(test_a_failed_save_stops_without_sending),
+        RULE(test_R7_a_failed_save_is_repeated_and_nothing_is_sent_before),
+        RULE(test_a_save_that_cannot_succeed_stops_without_sending),
         RULE(test_wrong_events_stop_the_client),
         RULE(test_other_runs_and_epochs_are_refused),
         RULE(test_unknown_codecs_are_refused),

@@ -27,7 +27,7 @@ static void test_R7_files_then_folder_then_manifest_then_folder(void **state)
     for (size_t i = 0; i < 2; i++)
         assert_ok(fl_state_files_put(&files, &save.files[i], NULL));
     assert_ok(fl_state_files_publish(&files, &save, NULL));
-    assert_string_equal(sync_trace(), "sync update.1; sync residual.1; sync demo; "
+    assert_string_equal(sync_trace(), "sync temp; name update.1; sync temp; name residual.1; sync demo; "
                                       "sync temp; name manifest; sync demo; ");
     for (size_t i = 0; i < 3; i++) {
         assert_ok(fl_path_join(files.dir, names[i], path, NULL));
