@@ -148,7 +148,7 @@ int fl_command_init(const struct fl_command_call *call)
     size_t count = 0;
     uint64_t ttl_ms = 0;
     struct fl_error err;
-    int is_open = 0;
+    int is_made = 0, is_open = 0;
 
     memcpy(hosts, options->hosts, sizeof(hosts));
     enum fl_status st = split_hosts(hosts, names, &count, &err);
@@ -156,6 +156,7 @@ int fl_command_init(const struct fl_command_call *call)
         st = fl_duration_read(options->token_ttl, &ttl_ms, &err);
     if (!st)
         st = fl_deployment_create(dir, names, count, &err);
+    is_made = !st;
     if (!st)
         st = fl_deployment_open(dir, "", &deployment, &err);
     is_open = !st;
@@ -169,5 +170,7 @@ int fl_command_init(const struct fl_command_call *call)
     }
     if (is_open)
         fl_deployment_close(&deployment);
+    if (st && is_made)
+        fl_deployment_discard(dir);
     return st ? fl_command_fail(call, st, &err) : FL_EXIT_OK;
 }

@@ -1,12 +1,19 @@
 #include "server/port/database.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define STATEMENTS_MAX 64 /* different queries of one database */
+#include "platform/file.h"
+#include "platform/file_error.h"
+
+#define STATEMENTS_MAX 64                  /* different queries of one database */
+#define ROOM_BYTES     ((uint64_t)8 << 20) /* the log until its next checkpoint, and what that adds */
+#define ADVICE         "put state.db and blobs/ back from a backup, see server/port/README.md"
 
 struct fl_query {
     struct fl_database *database;
@@ -18,6 +25,7 @@ struct fl_query {
 
 struct fl_database {
     sqlite3 *handle;
+    char path[FL_PATH_SIZE];
     struct fl_query queries[STATEMENTS_MAX];
     size_t query_count;
 };
@@ -54,11 +62,11 @@ static void make_private(const char *path)
 enum fl_status fl_database_open(const char *path, struct fl_error *err, struct fl_database **ret_database)
 {
     struct fl_database *database = calloc(1, sizeof *database);
-    enum fl_status st;
     int code;
 
     if (!database)
         return fl_error_nomem(err);
+    snprintf(database->path, sizeof database->path, "%s", path);
     make_private(path);
     code = sqlite3_open_v2(path, &database->handle,
                            SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, NULL);
@@ -68,10 +76,9 @@ enum fl_status fl_database_open(const char *path, struct fl_error *err, struct f
                             NULL);
     }
     if (code != SQLITE_OK) {
-        st = fl_error_set(err, status_of(code), "%s: %s", path,
-                          database->handle ? sqlite3_errmsg(database->handle) : sqlite3_errstr(code));
+        fl_database_describe(database, err);
         fl_database_close(database);
-        return st;
+        return status_of(code);
     }
     *ret_database = database;
     return FL_OK;
@@ -92,9 +99,29 @@ enum fl_status fl_database_execute(struct fl_database *database, const char *sql
     return status_of(sqlite3_exec(database->handle, sql, NULL, NULL, NULL));
 }
 
-const char *fl_database_error(struct fl_database *database)
+/* The system's errno behind SQLite's newest failure; 0: none that says more than SQLite does. */
+static int system_cause(struct fl_database *database, int code)
 {
-    return sqlite3_errmsg(database->handle);
+    if (code == SQLITE_FULL)
+        return ENOSPC; /* SQLite does not keep the system's own */
+    if (code == SQLITE_READONLY)
+        return access(database->path, W_OK) == 0 ? 0 : errno;
+    return code == SQLITE_IOERR || code == SQLITE_CANTOPEN ? sqlite3_system_errno(database->handle) : 0;
+}
+
+void fl_database_describe(struct fl_database *database, struct fl_error *err)
+{
+    int code = database->handle ? sqlite3_errcode(database->handle) : SQLITE_NOMEM;
+    int cause = system_cause(database, code);
+
+    if (cause) {
+        errno = cause;
+        fl_file_error_describe_write(err, database->path, ROOM_BYTES);
+    } else {
+        fl_error_write(err, "%s: %s%s", database->path,
+                       database->handle ? sqlite3_errmsg(database->handle) : sqlite3_errstr(code),
+                       status_of(code) == FL_ERR_CORRUPT ? "; " ADVICE : "");
+    }
 }
 
 /* The place of a query in the cache, prepared when it is new; NULL when the cache is full. */

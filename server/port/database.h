@@ -21,8 +21,8 @@ void fl_database_close(struct fl_database *database); /* NULL is accepted */
 /* Runs statements that take and give nothing. */
 FL_MUST_CHECK enum fl_status fl_database_execute(struct fl_database *database, const char *sql);
 
-/* SQLite's words for the newest failure; static until the next call. */
-const char *fl_database_error(struct fl_database *database);
+/* The sentence for the newest failure: the file, SQLite's words, what to do. */
+void fl_database_describe(struct fl_database *database, struct fl_error *err);
 
 /* sql: a string that lives as long as the database: its address names the prepared statement. A failure to
  * prepare is told by the step. Always ended. NULL when there is no memory. */

@@ -76,8 +76,17 @@ enum fl_status fl_deployment_create(const char *dir, const char *const *names, s
     if ((st = fl_dir_make(dir, FL_DIR_PRIVATE, err)) || (st = fl_path_join(dir, AUTHORITY_DIR, path, err)) ||
         (st = fl_authority_files_create(path, names, name_count, env.wall_ms(env.user) / 1000, err)) ||
         (st = make_secret(dir, RECEIPT_KEY, err)) || (st = make_secret(dir, FL_ADMIN_TOKEN, err)))
-        return st;
-    return FL_OK;
+        fl_deployment_discard(dir);
+    return st;
+}
+
+void fl_deployment_discard(const char *dir)
+{
+    struct fl_error err;
+    enum fl_status st = fl_dir_clear(dir, &err);
+
+    if (st && st != FL_ERR_NOT_FOUND)
+        fl_log(FL_LOG_WARN, "server.init", "%s; remove what is in %s before the next try", err.text, dir);
 }
 
 static enum fl_status open_store(struct fl_deployment *deployment, const char *guard, struct fl_error *err)

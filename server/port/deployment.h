@@ -26,10 +26,13 @@ struct fl_deployment {
     char admin_token[FL_ADMIN_TOKEN_BYTES + 1];
 };
 
-/* Makes the folder (which must be missing or empty) with authority and secrets, but no configuration.
- * FL_ERR_EXISTS. */
+/* Makes the folder (which must be missing or empty) with authority and secrets, but no configuration. On
+ * failure nothing is left in it. FL_ERR_EXISTS. */
 FL_MUST_CHECK enum fl_status fl_deployment_create(const char *dir, const char *const *names,
                                                   size_t name_count, struct fl_error *err);
+
+/* Removes what fl_deployment_create and whatever came after it made, when a later step of init fails. */
+void fl_deployment_discard(const char *dir);
 
 /* guard: folder of the files of guard.h; "": dir. FL_ERR_LOCKED when another process has it; FL_ERR_NOT_FOUND
  * when it was never made. */

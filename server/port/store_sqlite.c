@@ -29,9 +29,12 @@ static void names_remove(struct fl_sqlite_store *store, struct fl_blob_names *na
 
 enum fl_status fl_sqlite_store_log(struct fl_sqlite_store *store, const char *what, enum fl_status st)
 {
-    if (st)
-        fl_log(FL_LOG_ERROR, "server.store", "%s status=%s; %s", what, fl_status_name(st),
-               fl_database_error(store->database));
+    struct fl_error err;
+
+    if (st) {
+        fl_database_describe(store->database, &err);
+        fl_log(FL_LOG_ERROR, "server.store", "%s status=%s; %s", what, fl_status_name(st), err.text);
+    }
     return st;
 }
 
@@ -181,7 +184,9 @@ static enum fl_status prepare_schema(struct fl_sqlite_store *store, const char *
         if (!st)
             st = fl_database_execute(store->database, "COMMIT");
     }
-    return st ? fl_error_set(err, st, "%s: %s", path, fl_database_error(store->database)) : FL_OK;
+    if (st)
+        fl_database_describe(store->database, err);
+    return st;
 }
 
 enum fl_status fl_store_open(const char *path, const char *blob_dir, struct fl_error *err,
@@ -220,8 +225,10 @@ enum fl_status fl_store_forgo_durability(struct fl_store *calls, struct fl_error
 {
     struct fl_sqlite_store *store = fl_sqlite_store_of(calls);
     enum fl_status st = fl_database_execute(store->database, "PRAGMA synchronous=OFF");
-    if (st)
-        return fl_error_set(err, st, "store.durability: %s", fl_database_error(store->database));
+    if (st) {
+        fl_database_describe(store->database, err);
+        return st;
+    }
     fl_blobs_forgo_sync(store->blobs);
     return FL_OK;
 }
