@@ -38,6 +38,7 @@ class Lab:
         self.server = None
         self.clients = {}
         self.environment = dict(os.environ, OPENBLAS_NUM_THREADS="1")
+        self.user = None  # a number: processes that stay run as this user
 
     # ---- commands that end by themselves ----
 
@@ -90,8 +91,9 @@ class Lab:
     # ---- processes that stay ----
 
     def _spawn(self, name, words):
-        log = open(self.folder / f"{name}.log", "ab")
-        return subprocess.Popen([str(w) for w in words], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self.environment)
+        other = {} if self.user is None else {"user": self.user, "group": self.user, "extra_groups": []}
+        with open(self.folder / f"{name}.log", "ab") as log:
+            return subprocess.Popen([str(w) for w in words], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self.environment, **other)
 
     def start_server(self):
         self.server = self._spawn("server", [self.server_program, "serve", "--config", self.server_folder / "server.yaml"])
