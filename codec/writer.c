@@ -1,5 +1,7 @@
 #include "codec/writer.h"
 
+#include <string.h>
+
 #include "codec/floats.h"
 #include "codec/grid.h"
 #include "codec/layout.h"
@@ -135,19 +137,20 @@ static enum fl_status put_coded(const struct fl_payload_head *head, const struct
     uint32_t level_min = fl_grid_level_min(head->shift), numbers[FL_RICE_BLOCK];
     struct fl_rice_stream levels = fl_layout_levels(level_min);
     struct fl_bit_writer writer = {0};
+    uint8_t group[GROUP_BYTES_MAX];
     uint64_t bits;
     for (size_t at = 0; at < range->count; at += FL_RICE_BLOCK) {
-        size_t size = group_size(range, at), before = out->size;
-        st = fl_buf_extend(out, GROUP_BYTES_MAX, &writer.at);
-        if (st)
-            return st;
+        size_t size = group_size(range, at);
+        writer.at = group;
         if (!bitmap) {
             group_gaps(range, at, size, numbers);
             fl_rice_write(&gaps, fl_rice_choose(&gaps, numbers, size, &bits), numbers, size, &writer);
         }
         if (head->kind == FL_CODEC_INT_THRESHOLD)
             put_levels(&levels, level_min, range->words + at, size, &writer);
-        fl_buf_truncate(out, before + (size_t)(writer.at - (out->data + before)));
+        st = fl_buf_append(out, group, (size_t)(writer.at - group));
+        if (st)
+            return st;
     }
     uint8_t last = (uint8_t)writer.acc;
     return writer.fill ? fl_buf_append(out, &last, 1) : FL_OK;
@@ -163,25 +166,40 @@ static enum fl_status put_body(const struct fl_payload_head *head, const struct 
     return st || head->kind == FL_CODEC_INT_THRESHOLD ? st : put_floats(range->words, range->count, out);
 }
 
-/* One range among several: its row of the directory and its body. */
+/* One range among several: its row of the directory, and its body, which goes to out. */
 static enum fl_status put_range(const struct fl_payload_head *head, const struct range *range,
-                                struct fl_buf *directory, struct fl_buf *bodies)
+                                struct fl_buf *directory, struct fl_buf *out)
 {
     size_t coded;
     int bitmap = range->count && bitmap_is_cheaper(range);
     enum fl_status st = put_varint(directory, (uint64_t)range->count << 1 | (unsigned)bitmap);
     if (st || !range->count)
         return st;
-    st = put_body(head, range, bitmap, bodies, &coded);
+    st = put_body(head, range, bitmap, out, &coded);
     return st ? st : put_varint(directory, coded);
 }
 
-static enum fl_status put_ranges(const struct fl_payload_head *head, unsigned range_log2,
-                                 const uint32_t *indices, const uint32_t *words, struct fl_buf *out,
-                                 struct fl_buf *bodies)
+/* Puts the directory before the bodies, which begin at at. */
+static enum fl_status insert(struct fl_buf *out, size_t at, struct fl_bytes directory)
 {
+    uint8_t *end;
+    size_t size = out->size - at;
+    enum fl_status st = fl_buf_extend(out, directory.size, &end);
+    if (st)
+        return st;
+    memmove(out->data + at + directory.size, out->data + at, size);
+    memcpy(out->data + at, directory.data, directory.size);
+    return FL_OK;
+}
+
+/* Bodies first, since they are most of it and must not be held twice. */
+static enum fl_status put_ranges(const struct fl_payload_head *head, unsigned range_log2,
+                                 const uint32_t *indices, const uint32_t *words, struct fl_buf *out)
+{
+    struct fl_buf directory;
+    fl_buf_init(&directory, out->limit);
     enum fl_status st = put_header(head, 0, out);
-    size_t at = 0;
+    size_t at = 0, bodies = out->size;
     for (uint64_t start = 0; !st && start < head->dim; start += UINT64_C(1) << range_log2) {
         uint64_t end = start + (UINT64_C(1) << range_log2);
         if (end > head->dim)
@@ -194,19 +212,22 @@ static enum fl_status put_ranges(const struct fl_payload_head *head, unsigned ra
                               .indices = indices + first,
                               .words = words + first,
                               .count = at - first};
-        st = put_range(head, &range, out, bodies);
+        st = put_range(head, &range, &directory, out);
     }
+    if (!st)
+        st = insert(out, bodies, fl_buf_view(&directory));
+    fl_buf_done(&directory);
     return st;
 }
 
 static enum fl_status put_whole(const struct fl_payload_head *head, const uint32_t *indices,
-                                const uint32_t *words, struct fl_buf *out, struct fl_buf *bodies)
+                                const uint32_t *words, struct fl_buf *out)
 {
     struct range whole = {.elems = head->dim, .indices = indices, .words = words, .count = head->count};
     int bitmap = bitmap_is_cheaper(&whole);
     size_t coded;
     enum fl_status st = put_header(head, bitmap, out);
-    return st ? st : put_body(head, &whole, bitmap, bodies, &coded);
+    return st ? st : put_body(head, &whole, bitmap, out, &coded);
 }
 
 static enum fl_status write_payload(const struct fl_payload_head *head, const uint32_t *indices,
@@ -216,16 +237,10 @@ static enum fl_status write_payload(const struct fl_payload_head *head, const ui
         enum fl_status st = put_header(head, 0, out);
         return st || head->kind != FL_CODEC_DENSE ? st : put_floats(words, head->dim, out);
     }
-    struct fl_buf bodies;
-    fl_buf_init(&bodies, SIZE_MAX);
     unsigned range_log2 = fl_layout_range_log2(head->dim, head->count);
-    enum fl_status st = fl_layout_range_count(head->dim, range_log2) > 1
-                            ? put_ranges(head, range_log2, indices, words, out, &bodies)
-                            : put_whole(head, indices, words, out, &bodies);
-    if (!st)
-        st = fl_buf_append(out, bodies.data, bodies.size);
-    fl_buf_done(&bodies);
-    return st;
+    return fl_layout_range_count(head->dim, range_log2) > 1
+               ? put_ranges(head, range_log2, indices, words, out)
+               : put_whole(head, indices, words, out);
 }
 
 enum fl_status fl_payload_write(const struct fl_payload_head *head, const uint32_t *indices,
