@@ -14,11 +14,11 @@
  * q + ret_residual == p in every bit of value for all codecs (rule R8).
  *
  * delta, residual  shape (dim) float32, parameter units, delta = x_start - x_end (a descent direction)
- * ret_residual     shape (dim), must not overlap the others; unspecified after a failure
+ * ret_residual     shape (dim), may be delta, else must not overlap the others; unspecified after a failure
  * ret_payload      the payload as checked, borrows from payload, valid until that buffer changes
  *
  * FL_ERR_NOT_FINITE when p has a NaN or infinity, else the failures of fl_codec_encode(). On failure
- * delta, residual and payload are unchanged.
+ * delta (unless it is ret_residual), residual and payload are unchanged.
  */
 FL_MUST_CHECK enum fl_status fl_error_feedback_step(const struct fl_kernels *kernels,
                                                     const struct fl_codec_params *params, const float *delta,

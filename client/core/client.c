@@ -44,27 +44,35 @@ void fl_client_free(struct fl_client *c)
 {
     if (!c)
         return;
-    struct fl_vector *vectors[] = {&c->replica, &c->residual, &c->pending, &c->scratch};
-    for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++)
-        fl_vector_done(vectors[i]);
+    fl_client_free_outbox(c);
+    fl_vector_done(&c->replica);
+    fl_vector_done(&c->residual);
     fl_digest_tree_free(c->tree);
     fl_buf_done(&c->manifest_text);
     fl_buf_done(&c->verdict_text);
     fl_buf_done(&c->proof);
     fl_buf_done(&c->delta);
-    fl_buf_done(&c->outbox);
     free(c);
+}
+
+void fl_client_free_outbox(struct fl_client *c)
+{
+    fl_vector_done(&c->pending);
+    fl_vector_done(&c->scratch);
+    fl_buf_done(&c->outbox);
 }
 
 enum fl_status fl_client_allocate(struct fl_client *c, uint64_t elems)
 {
-    struct fl_vector *vectors[] = {&c->replica, &c->residual, &c->pending, &c->scratch};
-    for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
-        enum fl_status st = vectors[i]->block ? FL_OK : fl_vector_init(vectors[i], elems);
-        if (st)
-            return st;
-    }
-    return c->tree ? FL_OK : fl_digest_tree_new(elems, &c->tree);
+    enum fl_status st = c->replica.block ? FL_OK : fl_vector_init(&c->replica, elems);
+    if (!st && !c->residual.block)
+        st = fl_vector_init(&c->residual, elems);
+    return st || c->tree ? st : fl_digest_tree_new(elems, &c->tree);
+}
+
+enum fl_status fl_client_allocate_scratch(struct fl_client *c)
+{
+    return c->scratch.block ? FL_OK : fl_vector_init(&c->scratch, c->manifest.elems);
 }
 
 const char *fl_client_reason(const struct fl_client *c)
@@ -145,6 +153,12 @@ static void request(struct fl_client *c, enum step step, enum fl_route_kind kind
 
 static void train(struct fl_client *c, struct fl_client_effect *effect)
 {
+    enum fl_status st = fl_client_allocate_scratch(c);
+    if (st) {
+        fl_client_fail(c, st, "training: %s", fl_status_text(st));
+        stop(c, st, effect);
+        return;
+    }
     c->step = STEP_TRAIN;
     *effect = (struct fl_client_effect){
         .kind = FL_CLIENT_TRAIN,
@@ -508,6 +522,7 @@ static void on_trained(struct fl_client *c, const struct fl_client_event *event,
         c->step = STEP_SAVE_OUTBOX;
         return;
     }
+    fl_vector_done(&c->scratch);
     if (st != FL_ERR_NOT_FINITE) {
         fl_client_fail(c, st, "training: %s", fl_status_text(st));
         stop(c, st, effect);
@@ -615,6 +630,7 @@ static void on_saved(struct fl_client *c, const struct fl_client_event *event,
         return;
     }
     if (c->step == STEP_SAVE_MODEL) {
+        fl_buf_done(&c->delta);
         if (c->has_work && fl_version_equal(&c->work.base, &c->version))
             train(c, effect);
         else if (c->info.state == FL_RUN_ENDED)
@@ -630,6 +646,7 @@ static void on_saved(struct fl_client *c, const struct fl_client_event *event,
         stop(c, FL_OK, effect);
         return;
     }
+    fl_client_free_outbox(c);
     c->invalids = c->verdict.kind == FL_VERDICT_INVALID ? c->invalids + 1 : 0;
     if (c->invalids == INVALIDS_MAX) {
         fl_client_fail(c, FL_ERR_RANGE, "the server found %d updates in a row invalid: %s", INVALIDS_MAX,

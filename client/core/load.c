@@ -52,6 +52,7 @@ static enum fl_status load_replica(struct fl_client *c, const struct fl_client_r
             fl_sparse_apply(message.data, fl_vector_values(&c->replica), (size_t)m->elems))
             st = FL_ERR_CORRUPT;
     }
+    fl_buf_done(&c->delta);
     if (st)
         return st;
     fl_digest_tree_touch_all(c->tree);
@@ -83,7 +84,7 @@ static void lose_outbox(struct fl_client *c)
     m->pending = (struct fl_state_file){0};
     m->outbox_lost = 1;
     m->dropped++;
-    fl_buf_clear(&c->outbox);
+    fl_client_free_outbox(c);
 }
 
 enum fl_status fl_client_load(struct fl_client *c, const struct fl_client_reader *reader)

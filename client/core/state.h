@@ -56,8 +56,8 @@ struct fl_client {
     struct fl_client_effect saving; /* the newest SAVE, to be repeated when it fails */
     struct fl_vector replica;       /* x_hat; meaningful when has_replica */
     struct fl_vector residual;      /* e_old */
-    struct fl_vector pending;       /* e_new of the outbox */
-    struct fl_vector scratch;       /* delta, then p */
+    struct fl_vector pending;       /* e_new of the outbox; there while one waits */
+    struct fl_vector scratch;       /* x_end, delta, p, by turns; there while it is worked on */
     struct fl_digest_tree *tree;
     int has_replica;
     int want_snapshot;         /* a delta did not fit: ask without `have` */
@@ -76,8 +76,12 @@ struct fl_client {
 enum fl_status fl_client_fail(struct fl_client *c, enum fl_status st, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Vectors and tree for d elements; keeps those that are there. FL_ERR_NOMEM. */
+/* Replica, residual and tree for d elements; keeps those that are there. FL_ERR_NOMEM. */
 FL_MUST_CHECK enum fl_status fl_client_allocate(struct fl_client *c, uint64_t elems);
+/* The vector scratch, unless it is there. FL_ERR_NOMEM. */
+FL_MUST_CHECK enum fl_status fl_client_allocate_scratch(struct fl_client *c);
+/* Frees what only an update in the outbox needs. */
+void fl_client_free_outbox(struct fl_client *c);
 
 /* save.c: files of an effect. */
 void fl_client_save_begin(struct fl_client_effect *effect);

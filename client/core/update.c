@@ -28,16 +28,17 @@ enum fl_status fl_client_codec_params(const struct fl_client *c, const struct fl
     return st;
 }
 
-/* p = delta + residual into payload and pending; ret_count: coordinates sent. */
+/* p = delta + residual into payload; scratch goes from delta to what the payload leaves. ret_count:
+ * coordinates sent. */
 static enum fl_status compress(struct fl_client *c, struct fl_buf *payload, size_t *ret_count)
 {
     struct fl_codec_params params;
     struct fl_payload checked;
+    float *values = fl_vector_values(&c->scratch);
     enum fl_status st = fl_client_codec_params(c, &c->work.codec, &params);
     if (!st)
-        st = fl_error_feedback_step(c->kernels, &params, fl_vector_values(&c->scratch),
-                                    fl_vector_values(&c->residual), (size_t)c->manifest.elems, payload,
-                                    fl_vector_values(&c->pending), &checked);
+        st = fl_error_feedback_step(c->kernels, &params, values, fl_vector_values(&c->residual),
+                                    (size_t)c->manifest.elems, payload, values, &checked);
     if (!st)
         *ret_count = checked.count;
     return st;
@@ -60,6 +61,7 @@ enum fl_status fl_client_build_update(struct fl_client *c, const struct fl_clien
 
     c->kernels->subtract(fl_vector_values(&c->replica), delta, delta, elems);
     enum fl_status st = c->kernels->all_finite(delta, elems) ? FL_OK : FL_ERR_NOT_FINITE;
+    double delta_squares = c->kernels->sum_squares(delta, elems);
     if (!st && trains)
         st = compress(c, &payload, &count);
     if (st)
@@ -72,8 +74,8 @@ enum fl_status fl_client_build_update(struct fl_client *c, const struct fl_clien
         .weight = trained->report.examples < FL_LIMIT_WEIGHT ? trained->report.examples : FL_LIMIT_WEIGHT,
         .steps = trained->report.steps,
         .train_loss = trained->report.mean_loss,
-        .delta_squares = c->kernels->sum_squares(delta, elems),
-        .residual_norm = (float)norm(c, trains ? &c->pending : &c->residual),
+        .delta_squares = delta_squares,
+        .residual_norm = (float)norm(c, trains ? &c->scratch : &c->residual),
         .dropped = m->dropped,
         .metrics = trained->metrics,
         .payload = fl_buf_view(&payload),
@@ -83,6 +85,9 @@ enum fl_status fl_client_build_update(struct fl_client *c, const struct fl_clien
     st = fl_update_encode(&update, &c->outbox);
     if (st)
         goto out;
+    if (trains)
+        fl_vector_swap(&c->pending, &c->scratch);
+    fl_vector_done(&c->scratch);
 
     fl_client_save_begin(effect);
     m->outbox = fl_client_save_add(c, effect, fl_buf_view(&c->outbox), "update.%" PRIu64, m->next_seq);

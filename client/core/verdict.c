@@ -34,6 +34,8 @@ static enum fl_status recover_sum(struct fl_client *c)
     struct fl_payload payload;
     enum fl_status st = fl_update_decode(fl_buf_view(&c->outbox), &update);
     if (!st)
+        st = fl_client_allocate_scratch(c);
+    if (!st)
         st = fl_client_codec_params(c, &c->manifest.codec, &params);
     if (!st)
         st = fl_payload_check(&params, (size_t)c->manifest.elems, update.payload, &payload);

@@ -141,6 +141,7 @@ static enum fl_status loop(struct runner *r, struct fl_error *err)
         if (fl_signals_stop_requested())
             event = (struct fl_client_event){.kind = FL_CLIENT_STOP_REQUESTED};
         fl_client_next(r->client, &event, &effect);
+        fl_buf_done(&r->answer); /* a model's body must not lie there while this one trains */
         if (!r->trainer && effect.kind == FL_CLIENT_REQUEST && effect.route.kind == FL_ROUTE_WORK) {
             st = make_trainer(r, err);
             if (st)
