@@ -11,6 +11,7 @@
 
 #define BATCH_STREAM   0x200 /* of the plan's seed; other streams: model_spec.h, client/data/partition.c */
 #define EVALUATE_BATCH 256
+#define EVALUATE_ELEMS (UINT64_C(1) << 18) /* a batch is smaller where its activations would be more */
 
 struct builtin {
     struct fl_trainer base;
@@ -28,8 +29,9 @@ struct sampler {
 
 /* What one training call needs. */
 struct training {
-    float *weights, *gradient, *momentum; /* shape (d) each */
-    uint32_t *labels;                     /* shape (batch) */
+    float *weights;             /* borrowed, shape (d): from start to end in place */
+    float *gradient, *momentum; /* shape (d) each */
+    uint32_t *labels;           /* shape (batch) */
     struct fl_activations act;
     struct sampler sampler;
 };
@@ -73,23 +75,21 @@ static void training_descend(struct training *training, uint64_t elems, const st
     }
 }
 
-static enum fl_status training_init(struct training *training, const struct builtin *builtin,
-                                    const float *start, uint32_t batch, uint64_t seed)
+static enum fl_status training_init(struct training *training, const struct builtin *builtin, float *weights,
+                                    uint32_t batch, uint64_t seed)
 {
     uint64_t elems = builtin->network.elems;
     size_t rows = builtin->train->rows;
 
     *training = (struct training){
-        .weights = malloc(elems * sizeof(float)),
+        .weights = weights,
         .gradient = malloc(elems * sizeof(float)),
         .momentum = calloc(elems, sizeof(float)),
         .labels = malloc(batch * sizeof(*training->labels)),
         .sampler = {.order = malloc(rows * sizeof(*training->sampler.order)), .rows = rows, .next = rows},
     };
-    if (!training->weights || !training->gradient || !training->momentum || !training->labels ||
-        !training->sampler.order)
+    if (!training->gradient || !training->momentum || !training->labels || !training->sampler.order)
         return FL_ERR_NOMEM;
-    memcpy(training->weights, start, elems * sizeof(float));
     for (size_t i = 0; i < rows; i++)
         training->sampler.order[i] = (uint32_t)i;
     fl_random_init(&training->sampler.random, seed, BATCH_STREAM);
@@ -98,7 +98,6 @@ static enum fl_status training_init(struct training *training, const struct buil
 
 static void training_done(struct training *training)
 {
-    free(training->weights);
     free(training->gradient);
     free(training->momentum);
     free(training->labels);
@@ -137,9 +136,10 @@ static enum fl_status builtin_train(struct fl_trainer *trainer, const float *sta
     uint32_t steps = plan_steps(plan, rows, batch);
     if (steps == 0)
         return FL_ERR_RANGE;
-    enum fl_status st = training_init(&training, builtin, start, batch, plan->seed);
+    enum fl_status st = training_init(&training, builtin, ret_end, batch, plan->seed);
     if (st)
         goto out;
+    memmove(ret_end, start, elems * sizeof(float));
     while (taken < steps) {
         if (stop && atomic_load(stop)) {
             st = FL_ERR_STOPPED;
@@ -162,11 +162,21 @@ static enum fl_status builtin_train(struct fl_trainer *trainer, const float *sta
         st = FL_ERR_NOT_FINITE;
         goto out;
     }
-    memcpy(ret_end, training.weights, elems * sizeof(float));
     *ret_report = (struct fl_train_report){.steps = taken, .mean_loss = loss_sum / taken, .examples = rows};
 out:
     training_done(&training);
     return st;
+}
+
+static uint32_t evaluate_batch(const struct fl_network *network, size_t rows)
+{
+    uint64_t width = 0, most;
+
+    for (uint32_t i = 0; i <= network->layers; i++)
+        width += network->sizes[i];
+    most = EVALUATE_ELEMS / width;
+    most = most < 1 ? 1 : most > EVALUATE_BATCH ? EVALUATE_BATCH : most;
+    return (uint32_t)(rows < most ? rows : most);
 }
 
 static enum fl_status builtin_evaluate(struct fl_trainer *trainer, const float *weights,
@@ -182,8 +192,8 @@ static enum fl_status builtin_evaluate(struct fl_trainer *trainer, const float *
         *ret_metrics = metrics;
         return FL_OK;
     }
-    enum fl_status st = fl_activations_init(&builtin->network,
-                                            rows < EVALUATE_BATCH ? (uint32_t)rows : EVALUATE_BATCH, 0, &act);
+    enum fl_status st =
+        fl_activations_init(&builtin->network, evaluate_batch(&builtin->network, rows), 0, &act);
     if (st)
         return st;
     for (size_t at = 0; at < rows; at += act.capacity) {

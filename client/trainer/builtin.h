@@ -7,7 +7,7 @@
  *     g = gradient of the mean loss + weight_decay * w    (all parameters, biases too)
  *     v = momentum * v + g ;  w = w - learning_rate * v   (v starts at 0 in every call)
  * An epoch is one pass: ceil(rows / batch) steps. The same input gives the same bits on the same machine.
- * Memory while training: 3 d float32, the activations of one batch, 4 bytes a row.
+ * Memory while training, beside start and end: 2 d float32, the activations of one batch, 4 bytes a row.
  */
 #ifndef FL_CLIENT_TRAINER_BUILTIN_H
 #define FL_CLIENT_TRAINER_BUILTIN_H

@@ -39,7 +39,7 @@ struct fl_trainer {
  * stop            looked at between steps, non-zero gives FL_ERR_STOPPED; may be NULL
  *
  * FL_ERR_RANGE for a plan out of range, FL_ERR_NOT_FINITE when a loss or weight is or becomes NaN or
- * infinite, FL_ERR_STOPPED, FL_ERR_NOMEM. Nothing is written on failure.
+ * infinite, FL_ERR_STOPPED, FL_ERR_NOMEM. ret_end is unspecified after a failure.
  */
 FL_MUST_CHECK static inline enum fl_status fl_trainer_train(struct fl_trainer *trainer, const float *start,
                                                             const struct fl_train_plan *plan,
