@@ -1,4 +1,5 @@
 /* fl-client: the commands and what they print. */
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,6 +180,10 @@ static int evaluate(const struct fl_command_call *call)
     return finish(call, st, &err);
 }
 
+/* Vectors and bodies are blocks of their own that go back to the system as soon as they are freed. Left
+ * alone, glibc raises this size to that of what was freed, and keeps freed models for itself. */
+#define OWN_BLOCK_BYTES (128 << 10)
+
 int main(int argc, char **argv)
 {
     const struct fl_command commands[] = {
@@ -255,6 +260,9 @@ int main(int argc, char **argv)
     };
     struct fl_env env = fl_env_system();
     struct fl_error err = {""};
+#ifdef M_MMAP_THRESHOLD
+    (void)mallopt(M_MMAP_THRESHOLD, OWN_BLOCK_BYTES);
+#endif
     enum fl_status st = fl_signals_install(&err);
     if (st) {
         fprintf(stderr, "fl-client: %s\n", err.text);
