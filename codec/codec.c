@@ -177,12 +177,7 @@ static enum fl_status select_survivors(const struct fl_kernels *kernels, const s
     case FL_CODEC_DENSE:
         break;
     }
-    enum fl_status st = survivors_init(ret, dim);
-    if (!st) {
-        memcpy(ret->words, p, dim * sizeof *p);
-        ret->count = dim;
-    }
-    return st;
+    return FL_ERR_NOT_FOUND; /* nothing is selected */
 }
 
 enum fl_status fl_codec_encode(const struct fl_kernels *kernels, const struct fl_codec_params *params,
@@ -193,7 +188,9 @@ enum fl_status fl_codec_encode(const struct fl_kernels *kernels, const struct fl
         return st;
     if (!kernels->all_finite(p, dim))
         return FL_ERR_NOT_FINITE;
-    struct survivors survivors;
+    if (params->id == FL_CODEC_DENSE)
+        return fl_payload_write_dense(p, dim, payload);
+    struct survivors survivors = {0};
     st = select_survivors(kernels, params, p, dim, &survivors);
     struct fl_payload_head head = {.kind = (unsigned)params->id,
                                    .dim = dim,

@@ -75,7 +75,7 @@ size_t fl_codec_top_count(double ratio, size_t elems);
 /*
  * Appends the payload of p, shape (dim), finite, to payload. On failure payload is unchanged:
  * the failures of fl_codec_params_check, FL_ERR_NOT_FINITE, FL_ERR_NOMEM, FL_ERR_LIMIT of the buffer.
- * Needs 8 bytes of memory a survivor while it runs.
+ * Needs 8 bytes of memory a survivor while it runs; dense nothing.
  */
 FL_MUST_CHECK enum fl_status fl_codec_encode(const struct fl_kernels *kernels,
                                              const struct fl_codec_params *params, const float *p, size_t dim,

@@ -233,10 +233,8 @@ static enum fl_status put_whole(const struct fl_payload_head *head, const uint32
 static enum fl_status write_payload(const struct fl_payload_head *head, const uint32_t *indices,
                                     const uint32_t *words, struct fl_buf *out)
 {
-    if (head->kind == FL_CODEC_DENSE || !head->count) {
-        enum fl_status st = put_header(head, 0, out);
-        return st || head->kind != FL_CODEC_DENSE ? st : put_floats(words, head->dim, out);
-    }
+    if (!head->count)
+        return put_header(head, 0, out);
     unsigned range_log2 = fl_layout_range_log2(head->dim, head->count);
     return fl_layout_range_count(head->dim, range_log2) > 1
                ? put_ranges(head, range_log2, indices, words, out)
@@ -248,6 +246,21 @@ enum fl_status fl_payload_write(const struct fl_payload_head *head, const uint32
 {
     size_t before = payload->size;
     enum fl_status st = write_payload(head, indices, words, payload);
+    if (st)
+        fl_buf_truncate(payload, before);
+    return st;
+}
+
+enum fl_status fl_payload_write_dense(const float *values, size_t dim, struct fl_buf *payload)
+{
+    size_t before = payload->size;
+    struct fl_payload_head head = {.kind = FL_CODEC_DENSE, .dim = dim};
+    uint8_t *at;
+    enum fl_status st = dim > (SIZE_MAX >> 2) ? FL_ERR_LIMIT : put_header(&head, 0, payload);
+    if (!st)
+        st = fl_buf_extend(payload, dim * 4, &at);
+    for (size_t i = 0; !st && i < dim; i++)
+        fl_store_le32(at + 4 * i, fl_float_bits(values[i]));
     if (st)
         fl_buf_truncate(payload, before);
     return st;

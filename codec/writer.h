@@ -16,10 +16,13 @@ struct fl_payload_head {
 
 /*
  * Appends a payload. indices: strictly increasing, < head->dim; words: the bits of a float32, or on the grid
- * the level as int32 in two's complement, level_min <= |level| <= 2^20; shape (head->count). A dense payload
- * takes dim words and no indices. FL_ERR_NOMEM, FL_ERR_LIMIT; payload is unchanged on failure.
+ * the level as int32 in two's complement, level_min <= |level| <= 2^20; shape (head->count). Any kind but
+ * FL_CODEC_DENSE. FL_ERR_NOMEM, FL_ERR_LIMIT; payload is unchanged on failure.
  */
 FL_MUST_CHECK enum fl_status fl_payload_write(const struct fl_payload_head *head, const uint32_t *indices,
                                               const uint32_t *words, struct fl_buf *payload);
+
+/* The same for FL_CODEC_DENSE: every value, shape (dim). */
+FL_MUST_CHECK enum fl_status fl_payload_write_dense(const float *values, size_t dim, struct fl_buf *payload);
 
 #endif
