@@ -1,6 +1,7 @@
 #include "fail_alloc.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -15,7 +16,7 @@ char *__wrap_strdup(const char *text);
 void __wrap_free(void *old);
 
 static atomic_int armed;
-static atomic_long left, live;
+static atomic_long left, live, bytes, peak;
 
 void fl_fail_alloc_after(size_t successes)
 {
@@ -33,6 +34,21 @@ long fl_live_allocations(void)
     return live;
 }
 
+long fl_live_bytes(void)
+{
+    return bytes;
+}
+
+void fl_peak_bytes_begin(void)
+{
+    peak = bytes;
+}
+
+long fl_peak_bytes(void)
+{
+    return peak;
+}
+
 static int refused(void)
 {
     if (!armed || atomic_fetch_sub(&left, 1) > 0)
@@ -41,10 +57,19 @@ static int refused(void)
     return 1;
 }
 
+static void add_bytes(long more)
+{
+    long now = atomic_fetch_add(&bytes, more) + more;
+    if (now > peak)
+        peak = now;
+}
+
 static void *counted(void *block)
 {
-    if (block)
+    if (block) {
         live++;
+        add_bytes((long)malloc_usable_size(block));
+    }
     return block;
 }
 
@@ -62,7 +87,13 @@ void *__wrap_realloc(void *old, size_t size)
 {
     if (refused())
         return NULL;
-    return old ? __real_realloc(old, size) : counted(__real_malloc(size));
+    if (!old)
+        return counted(__real_malloc(size));
+    long before = (long)malloc_usable_size(old);
+    void *block = __real_realloc(old, size);
+    if (block)
+        add_bytes((long)malloc_usable_size(block) - before);
+    return block;
 }
 
 char *__wrap_strdup(const char *text)
@@ -74,7 +105,9 @@ char *__wrap_strdup(const char *text)
 
 void __wrap_free(void *old)
 {
-    if (old)
+    if (old) {
         live--;
+        bytes -= (long)malloc_usable_size(old);
+    }
     __real_free(old);
 }

@@ -12,6 +12,7 @@
  *         assert_int_equal(st, FL_ERR_NOMEM);
  *     }
  *
+ * The bytes of what is live are counted too, with what the allocator adds to each block, and their peak.
  * Not thread-safe: for single-threaded tests. Allocations inside shared libraries are not seen.
  */
 #ifndef FL_TESTS_SUPPORT_FAIL_ALLOC_H
@@ -23,5 +24,8 @@ void fl_fail_alloc_after(
     size_t successes); /* the allocation after so many successes fails, and all later ones */
 void fl_fail_alloc_never(void);
 long fl_live_allocations(void);
+long fl_live_bytes(void);
+void fl_peak_bytes_begin(void); /* from here on, fl_peak_bytes() is the most that was live */
+long fl_peak_bytes(void);
 
 #endif

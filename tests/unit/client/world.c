@@ -52,6 +52,11 @@ static struct fl_model_digest digest_of(const float *values, uint64_t elems)
 
 void world_init(struct world *w, uint64_t rounds)
 {
+    world_init_hidden(w, rounds, 7);
+}
+
+void world_init_hidden(struct world *w, uint64_t rounds, uint32_t hidden)
+{
     fl_log_set_level(FL_LOG_ERROR);
     *w = (struct world){
         .env = {.user = w,
@@ -75,7 +80,7 @@ void world_init(struct world *w, uint64_t rounds)
                            .inputs = 5,
                            .outputs = 3,
                            .hidden_count = 1,
-                           .hidden = {7},
+                           .hidden = {hidden},
                            .seed = 11}},
     };
     w->elems = fl_model_spec_elems(&w->info.model);
@@ -469,17 +474,37 @@ static void note(struct world *w, const char *word)
     snprintf(w->trace + at, sizeof w->trace - at, "%s%s", at ? " " : "", word);
 }
 
+/* Around every call of the client; what it allocates is counted as its own. */
+static long call_begins(void)
+{
+    fl_peak_bytes_begin();
+    return fl_live_bytes();
+}
+
+static void call_ends(struct world *w, long before)
+{
+    long most = w->client_bytes + fl_peak_bytes() - before;
+    if (most > w->client_peak)
+        w->client_peak = most;
+    w->client_bytes += fl_live_bytes() - before;
+}
+
 enum fl_status world_start(struct world *w)
 {
     struct fl_client_reader reader = world_reader(w);
     fl_client_free(w->client);
     w->client = NULL;
+    w->client_bytes = 0;
+    long before = call_begins();
     assert_ok(fl_client_new(&w->options, &w->client));
     enum fl_status st = fl_client_load(w->client, &reader);
+    call_ends(w, before);
     if (st)
         return st;
     w->event = (struct fl_client_event){.kind = FL_CLIENT_STARTED};
+    before = call_begins();
     fl_client_next(w->client, &w->event, &w->effect);
+    call_ends(w, before);
     return FL_OK;
 }
 
@@ -522,7 +547,9 @@ enum fl_client_effect_kind world_step(struct world *w)
     }
     if (w->fail_alloc >= 0)
         fl_fail_alloc_after((size_t)w->fail_alloc);
+    long before = call_begins();
     fl_client_next(w->client, &w->event, &w->effect);
+    call_ends(w, before);
     fl_fail_alloc_never();
     return kind;
 }

@@ -88,7 +88,8 @@ struct world {
     struct world_file files[WORLD_FILES];
     size_t file_count;
     enum fl_status save_status;
-    int fail_alloc; /* >= 0: every call of the client may allocate so often, and no more */
+    int fail_alloc;                 /* >= 0: every call of the client may allocate so often, and no more */
+    long client_bytes, client_peak; /* that the client holds after its last call; the most in any call */
 
     /* what was sent, in order, and how often each kind of request was made */
     struct fl_buf sent[64];
@@ -100,6 +101,8 @@ struct world {
 
 /* A run of `rounds` rounds on a small MLP, client not yet started. */
 void world_init(struct world *w, uint64_t rounds);
+/* The same with so many hidden units. */
+void world_init_hidden(struct world *w, uint64_t rounds, uint32_t hidden);
 void world_done(struct world *w);
 
 /* Throws the client in memory away, and loads and starts a new one from the store. */
