@@ -32,6 +32,6 @@ for preset in "${presets[@]}"; do
 done
 echo "== fault test, short form"
 tests/fault/run.sh --kills 20 --seed 1 --binaries "build/${presets[0]}/bin"
-tests/fault/run.sh --kills 10 --seed 2 --binaries "build/${presets[0]}/bin"
+tests/fault/run.sh --kills 12 --restores 2 --seed 2 --binaries "build/${presets[0]}/bin"
 echo "== main job"
 tests/main_job.sh

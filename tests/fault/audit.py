@@ -4,7 +4,8 @@
 It reads the server's database, the exported last model and each client's state folder (with keep_history), decodes the
 payloads with the independent decoder of tests/golden, and does all sums in integers. Nothing of the programs is used.
 
-    lost    updates that a client knows as accepted and the server has not applied, and coordinates that do not add up
+    lost    updates that a client knows as accepted and the server has neither applied nor, restored from a backup, counted
+            as lost (rule R13), and coordinates that do not add up
     double  updates that the server applied and the client did not commit, or applied twice
 """
 import argparse
@@ -45,7 +46,10 @@ def read_server(folder, run):
         if receipt["payload"] is None and receipt["payload_blob"]:
             receipt["payload"] = (folder / "blobs" / receipt["payload_blob"]).read_bytes()
     names = {r["id"]: r["name"] for r in database.execute("SELECT id, name FROM clients")}
-    return row, spec, receipts, names
+    losses = collections.defaultdict(list)
+    for loss in database.execute("SELECT client, first_seq, last_seq, updates FROM losses WHERE run=? AND epoch=?", (run, row["origin"])):
+        losses[names[loss["client"]]].append(loss)
+    return row, spec, receipts, names, losses
 
 
 def read_vector(path):
@@ -73,16 +77,30 @@ def levels(receipt, step):
     return decoded.items
 
 
-def check_client(books, name, folder, receipts, step):
+def check_losses(books, name, updates, applied, losses):
+    """The updates that a restored server has forgotten: those that it counts, and no others."""
+    forgotten = {seq for seq, fields in updates.items() if fields["verdict"] == "accepted" and seq not in applied}
+    counted = set()
+    for loss in losses:
+        among = {seq for seq in forgotten if loss["first_seq"] <= seq <= loss["last_seq"]}
+        if len(among) != loss["updates"]:
+            books.find("lost", f"{name}: the server counts {loss['updates']} updates lost among {loss['first_seq']}..{loss['last_seq']}, "
+                               f"the client's books have {len(among)}")
+        counted |= among
+    for seq in forgotten - counted:
+        books.find("lost", f"{name}: update {seq} was accepted and never applied")
+    return counted
+
+
+def check_client(books, name, folder, receipts, losses, step):
     """One client's updates against the server's receipts, then the law, coordinate by coordinate."""
     updates, residual, outbox = read_client(folder)
     applied = {r["seq"]: r for r in receipts if r["verdict"] == "accepted" and r["applied_round"] is not None}
     if outbox:
         books.find("lost", f"{name}: an update still waits in the outbox after the run's end")
+    counted = check_losses(books, name, updates, applied, losses)
     for seq, fields in updates.items():
-        if fields["verdict"] == "accepted" and seq not in applied:
-            books.find("lost", f"{name}: update {seq} was accepted and never applied")
-        elif seq in applied and applied[seq]["digest"].hex() != fields["digest"]:
+        if seq in applied and applied[seq]["digest"].hex() != fields["digest"]:
             books.find("lost", f"{name}: update {seq} was applied with other bytes")
     for seq in applied:
         if seq not in updates or updates[seq]["outcome"] not in ("committed", "nothing"):
@@ -90,7 +108,7 @@ def check_client(books, name, folder, receipts, step):
 
     trained = sorted(seq for seq, fields in updates.items() if fields["outcome"] != "nothing")
     if not trained:
-        return len(applied)
+        return len(applied), len(counted)
     elems = len(read_vector(folder / "history" / f"{trained[0]}.p"))
     zero = [0] * elems
     balance, before = [0] * elems, zero  # contributed - accepted - dropped, in units; the residual so far
@@ -101,6 +119,8 @@ def check_client(books, name, folder, receipts, step):
         dropped = updates[seq]["outcome"] == "dropped"
         for i in range(elems):
             balance[i] += p[i] - e_old[i] - (p[i] - e_old[i] if dropped else 0)
+            if seq in counted:  # it was sent and accepted, in a life of the server that is gone
+                balance[i] -= p[i] - e_new[i]
         before = e_new
     step_units = exact.value_units(float(step))
     for receipt in applied.values():
@@ -113,7 +133,7 @@ def check_client(books, name, folder, receipts, step):
     wrong = sum(1 for i in range(elems) if balance[i] != residual[i])
     if wrong:
         books.find("lost", f"{name}: {wrong} of {elems} coordinates do not add up")
-    return len(applied)
+    return len(applied), len(counted)
 
 
 def check_model(books, spec, receipts, step, model):
@@ -150,7 +170,7 @@ def main():
     parser.add_argument("--model", type=pathlib.Path, required=True, help="the last version, exported as .safetensors")
     parser.add_argument("clients", type=pathlib.Path, nargs="+", help="state folders, each named as its client")
     options = parser.parse_args()
-    row, spec, receipts, names = read_server(options.server, options.run)
+    row, spec, receipts, names, losses = read_server(options.server, options.run)
     books = Books()
     step = payloads.Fraction(row["lambda"]) * payloads.Fraction(2) ** int(spec["step_shift"])
     seen = collections.Counter((r["client"], r["round"]) for r in receipts if r["verdict"] == "accepted")
@@ -161,14 +181,17 @@ def main():
     by_name = collections.defaultdict(list)
     for receipt in receipts:
         by_name[names[receipt["client"]]].append(receipt)
-    applied = sum(check_client(books, folder.name, folder / "runs" / options.run, by_name[folder.name], step) for folder in options.clients)
+    applied = counted = 0
+    for folder in options.clients:
+        client = check_client(books, folder.name, folder / "runs" / options.run, by_name[folder.name], losses[folder.name], step)
+        applied, counted = applied + client[0], counted + client[1]
     unknown = set(by_name) - {folder.name for folder in options.clients}
     if unknown:
         sys.exit(f"audit: no state folder was given for {', '.join(sorted(unknown))}")
     for finding in books.findings:
         print(finding, file=sys.stderr)
     verdicts = collections.Counter(r["verdict"] for r in receipts)
-    print(json.dumps({"lost": books.lost, "double": books.double, "applied": applied, "versions": row["version"], **verdicts}))
+    print(json.dumps({"lost": books.lost, "double": books.double, "applied": applied, "counted_lost": counted, "versions": row["version"], **verdicts}))
     sys.exit(1 if books.lost or books.double else 0)
 
 

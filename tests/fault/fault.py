@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Kills server and clients of a real run at random moments, then checks the books exactly. See run.sh."""
+"""Kills server and clients of a real run at random moments, brings old copies of the server's folder back, then checks the
+books exactly. See run.sh."""
 import argparse
 import json
 import pathlib
@@ -31,6 +32,8 @@ TAMPERING = {
     "another weight": f"UPDATE receipts SET weight = weight + 1 WHERE {ONE}",
     "an update that never entered a sum": f"UPDATE receipts SET applied_round = NULL WHERE {ONE}",
 }
+UNCOUNTED = {"a loss that nobody counted": "DELETE FROM losses WHERE updates > 0"}  # only where a restored server lost updates
+MARK = "state.mark"  # beside the database, so that the server itself can tell that an old one is back
 
 
 def write_run(folder, clients, max_late):
@@ -56,6 +59,7 @@ class Fault:
         self.names = [f"client-{i}" for i in range(options.clients)]
         self.configs = {}
         self.killed = {"server": 0, "client": 0}
+        self.backup = None  # (folder, version)
 
     def prepare(self):
         lab = self.lab
@@ -98,6 +102,31 @@ class Fault:
             self.killed["client"] += 1
             lab.start_client(name, self.configs[name])
 
+    def back_up(self):
+        """Copies the folder of a killed server, as a snapshot of its disk would."""
+        version = self.version()
+        self.lab.server.send_signal(signal.SIGKILL)
+        self.lab.server.wait()
+        folder = self.lab.folder / "backup"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(self.lab.server_folder, folder, ignore=shutil.ignore_patterns("*.sock"))
+        self.backup = folder, version
+        self.lab.start_server()
+
+    def restore(self):
+        """The server dies, and its folder is the backup's: with the backup's mark, or with the newest one outside it."""
+        lab = self.lab
+        lab.server_ready()
+        wait_until(lambda: self.version() >= self.backup[1] + 3, 120, "versions that the backup does not hold")
+        lab.server.send_signal(signal.SIGKILL)
+        lab.server.wait()
+        mark = (lab.server_folder / MARK).read_bytes()
+        shutil.rmtree(lab.server_folder)
+        shutil.copytree(self.backup[0], lab.server_folder)
+        if self.random.random() < 0.5:
+            (lab.server_folder / MARK).write_bytes(mark)
+        lab.start_server()
+
     def finish(self):
         """Lets the run go on for a while, stops it, and waits until every client has ended well."""
         lab = self.lab
@@ -117,9 +146,9 @@ class Fault:
     def audit(self, server_folder, quiet=False):
         return self.lab.audit(RUN, self.names, self.lab.folder / "model.safetensors", server_folder, quiet)
 
-    def audit_notices(self):
+    def audit_notices(self, books):
         """The audit is worth something only if it sees a lost, a doubled and a misplaced update: plants each in a copy."""
-        for name, statement in TAMPERING.items():
+        for name, statement in {**TAMPERING, **(UNCOUNTED if books["counted_lost"] else {})}.items():
             folder = self.lab.folder / "tampered"
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(self.lab.server_folder, folder, ignore=shutil.ignore_patterns("*.sock"))
@@ -127,8 +156,8 @@ class Fault:
             with database:
                 database.execute(statement)
             database.close()
-            books = self.audit(folder, quiet=True)
-            if books["lost"] + books["double"] == 0:
+            tampered = self.audit(folder, quiet=True)
+            if tampered["lost"] + tampered["double"] == 0:
                 raise RuntimeError(f"the audit does not notice: {name}")
 
 
@@ -136,11 +165,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--restores", type=int, default=0, help="how often an old copy of the server's folder comes back between the kills")
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--pause", type=float, default=0.6, help="longest time between two kills, seconds")
     parser.add_argument("--binaries", type=pathlib.Path, default=TOP / "build" / "release" / "bin")
     parser.add_argument("--keep", action="store_true", help="keep the folder of the run")
     options = parser.parse_args()
+    restores = {round(options.kills * (i + 1) / (options.restores + 1)) for i in range(options.restores)}
+    backups = {max(1, done - max(1, options.kills // (2 * options.restores + 2))) for done in restores}
     folder = pathlib.Path(tempfile.mkdtemp(prefix="residue-fault."))
     lab = Lab(folder, options.binaries)
     fault = Fault(lab, options)
@@ -149,13 +181,18 @@ def main():
         fault.prepare()
         for done in range(1, options.kills + 1):
             fault.kill_one()
+            if done in backups:
+                fault.back_up()
+            if done in restores:
+                fault.restore()
             if done % 10 == 0 or done == options.kills:
                 print(f"{done}/{options.kills} kills ({fault.killed['server']} server, {fault.killed['client']} clients), version {fault.version()}", flush=True)
         fault.finish()
         books = fault.audit(lab.server_folder)
         print(f"audit: {json.dumps(books)}")
-        fault.audit_notices()
-        print(f"kills={options.kills} lost={books['lost']} double={books['double']}")
+        fault.audit_notices(books)
+        restored = f" restores={options.restores} counted={books['counted_lost']}" if options.restores else ""
+        print(f"kills={options.kills}{restored} lost={books['lost']} double={books['double']}")
         good = books["lost"] == 0 and books["double"] == 0
     finally:
         lab.stop_all()
