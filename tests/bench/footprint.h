@@ -19,8 +19,28 @@ struct footprint_server {
     uint64_t idle_rss_bytes; /* without runs */
 };
 
+/* Processes of one client, one after the other. */
+enum footprint_life {
+    FOOTPRINT_ROUNDS,   /* from the first snapshot on; killed while an update waits */
+    FOOTPRINT_RESTART,  /* from there to the end of the run */
+    FOOTPRINT_RESYNC,   /* fl-client resync */
+    FOOTPRINT_EVALUATE, /* fl-client evaluate */
+    FOOTPRINT_LIVES,
+};
+
+#define FOOTPRINT_MODELS 3
+
+struct footprint_model {
+    uint64_t elems;                       /* d: a model is 4 d bytes */
+    uint64_t data_bytes;                  /* of the examples in memory */
+    uint64_t peak_bytes[FOOTPRINT_LIVES]; /* resident, of the whole process */
+    uint64_t written_bytes;               /* to disk, a round */
+    unsigned rounds;                      /* that this is the mean of */
+};
+
 struct footprint_client {
     uint64_t stripped_bytes;
+    struct footprint_model models[FOOTPRINT_MODELS];
 };
 
 /* Each measures with deployments of its own, and says so on failure. */
