@@ -15,7 +15,7 @@ from condition import CONDITIONS, Skipped  # noqa: E402
 from lab import TOP  # noqa: E402
 from field_site import Site  # noqa: E402
 
-import disk, mistakes  # noqa: E402, E401, F401
+import disk, mistakes, network, process  # noqa: E402, E401, F401
 
 
 def run(entry, binaries, keep):

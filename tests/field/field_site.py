@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 
@@ -24,13 +25,13 @@ NOBODY = 65534
 class Site(Lab):
     def __init__(self, folder, binaries):
         super().__init__(folder, binaries)
-        self.names, self.configs, self.mounts, self.ours = [], {}, [], set()
+        self.names, self.configs, self.mounts, self.ours, self.closers = [], {}, [], set(), []
 
     # ---- a run ----
 
-    def deploy(self, clients=2, start=True, **spec):
+    def deploy(self, clients=2, start=True, hosts="127.0.0.1", **spec):
         """Server, run and enrolled clients; each round needs all of them, so that a seed gives the same bits every time."""
-        token = self.init(uses=clients + 8)["token"]
+        token = self.init(uses=clients + 8, hosts=hosts)["token"]
         self.start_server()
         self.server_ready()
         self.create_run(clients, **spec)
@@ -40,11 +41,12 @@ class Site(Lab):
             self.start_clients()
         return token
 
-    def create_run(self, clients, round_settings="", **spec):
+    def create_run(self, clients, round_settings=None, **spec):
         settings = SPEC | spec
+        rounds = {"target": clients, "minimum": clients, "gather_ms": 100, "deadline_ms": 600000} | (round_settings or {})
         path = self.folder / "run.yaml"
         path.write_text(f"name: {RUN}\n" + "".join(f"{key}: {value}\n" for key, value in settings.items()) +
-                        f"round: {{target: {clients}, minimum: {clients}, gather_ms: 100, deadline_ms: 600000{round_settings}}}\n")
+                        "round: {" + ", ".join(f"{key}: {value}" for key, value in rounds.items()) + "}\n")
         self.call(self.server_program, "run", "create", path, "--dir", self.server_folder)
 
     def add_client(self, name, token, index, clients, **settings):
@@ -55,6 +57,32 @@ class Site(Lab):
     def start_clients(self):
         for name in self.names:
             self.start_client(name, self.configs[name])
+
+    def restart_client(self, name, url=None):
+        """Ends the client as an operator does and starts it again, perhaps with another address of the server."""
+        self.stop_client(name)
+        if url:
+            self.point_to(name, url)
+        self.start_client(name, self.configs[name])
+
+    def stop_client(self, name):
+        self.clients[name].terminate()
+        self.must_end(name, 130)
+
+    def point_to(self, name, url):
+        """Another address of the server in the client's configuration."""
+        text = self.configs[name].read_text()
+        self.configs[name].write_text(re.sub(r'url: "[^"]*"', f'url: "{url}"', text))
+
+    def has_outbox(self, name):
+        """Whether the client's update is on disk and has no verdict yet, as its manifest says."""
+        manifest = self.folder / name / "runs" / RUN / "manifest"
+        return manifest.exists() and b"\noutbox " in manifest.read_bytes()
+
+    def receipts(self):
+        """How many verdicts the server has given, as its database says."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.server_folder / 'state.db'}?mode=ro", uri=True)) as database:
+            return database.execute("SELECT count(*) FROM receipts").fetchone()[0]
 
     def version(self):
         try:
@@ -220,8 +248,14 @@ class Site(Lab):
 
     # ---- the end ----
 
+    def closing(self, function):
+        """To be called in the end, whatever happens."""
+        self.closers.append(function)
+
     def close(self):
         self.stop_all()
+        for function in self.closers:
+            function()
         for folder in reversed(self.mounts):
             subprocess.run(["umount", "-l", str(folder)], capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -52,9 +52,9 @@ class Lab:
         """An fl-server command against the running server, its JSON parsed."""
         return json.loads(self.call(self.server_program, *words, "--dir", self.server_folder, "--json"))
 
-    def init(self, uses):
+    def init(self, uses, hosts="127.0.0.1"):
         """Makes the server's folder, with a first token for so many clients."""
-        answer = json.loads(self.call(self.server_program, "init", self.server_folder, "--host", "127.0.0.1", "--port", self.port,
+        answer = json.loads(self.call(self.server_program, "init", self.server_folder, "--host", hosts, "--port", self.port,
                                       "--token-uses", uses, "--json"))
         self.fingerprint = answer["ca_fingerprint"]
         return answer
