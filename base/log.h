@@ -6,7 +6,13 @@
 #ifndef FL_BASE_LOG_H
 #define FL_BASE_LOG_H
 
-enum fl_log_level { FL_LOG_DEBUG, FL_LOG_INFO, FL_LOG_WARN, FL_LOG_ERROR };
+enum fl_log_level {
+    FL_LOG_DEBUG,
+    FL_LOG_INFO,
+    FL_LOG_WARN,
+    FL_LOG_ERROR,
+    FL_LOG_OFF /* as least level only */
+};
 
 /* Least level that is written; FL_LOG_INFO at start. Set once, before threads start. */
 void fl_log_set_level(enum fl_log_level level);

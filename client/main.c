@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "client/port/config.h"
+#include "client/port/doctor.h"
 #include "client/port/identity.h"
 #include "client/port/runner.h"
 #include "client/trainer/builtin.h"
@@ -66,6 +67,16 @@ static int resync(const struct fl_command_call *call)
                 "in step with the server again; what was under way is dropped and counted as one lost "
                 "update\n");
     return finish(call, st, &err);
+}
+
+static int doctor(const struct fl_command_call *call)
+{
+    struct fl_client_config *config = call->values;
+    static struct fl_findings findings;
+    fl_log_set_level(FL_LOG_OFF);
+    fl_doctor_run(config, call->config_path, call->user, &findings);
+    fl_findings_print(&findings, config->json, call->out);
+    return fl_findings_exit_code(&findings);
 }
 
 /* Data and model of train and evaluate; what is taken is in ret_* even on failure. */
@@ -186,6 +197,8 @@ static int evaluate(const struct fl_command_call *call)
 
 int main(int argc, char **argv)
 {
+    size_t doctor_count;
+    const struct fl_setting *doctor_rows = fl_config_doctor_rows(&doctor_count);
     const struct fl_command commands[] = {
         {
             .words = "enroll",
@@ -227,6 +240,25 @@ int main(int argc, char **argv)
                         "copy that\n"
                         "  is in use elsewhere needs a folder and an enrolment of its own instead.\n",
             .run = resync,
+        },
+        {
+            .words = "doctor",
+            .summary = "look at all that `run` needs and say what is wrong and what to do; changes nothing",
+            .options = doctor_rows,
+            .option_count = doctor_count,
+            .values_size = sizeof(struct fl_client_config),
+            .config = FL_CONFIG_OPTIONAL,
+            .examples =
+                "  fl-client doctor --config client.yaml\n"
+                "  fl-client doctor --config client.yaml --json\n"
+                "  fl-client doctor --server https://fl.example:8443      before enrolling\n"
+                "  A line a check, `ok`, `note`, `WARN` or `FAIL`, with what to do below it. May be used "
+                "while "
+                "a\n"
+                "  client runs. Ends with 0 when nothing failed (warnings may stand there), 1 when something "
+                "did,\n"
+                "  3 when the configuration cannot be read: the message says where.\n",
+            .run = doctor,
         },
         {
             .words = "train",

@@ -140,3 +140,13 @@ enum fl_status fl_cert_key_check(struct fl_bytes chain_pem, struct fl_bytes key_
     mbedtls_pk_free(&key);
     return st;
 }
+
+struct fl_bytes fl_cert_chain_next(struct fl_bytes chain_pem)
+{
+    static const char begin[] = "-----BEGIN CERTIFICATE-----";
+    const uint8_t *at = NULL, *end = chain_pem.data + chain_pem.size;
+
+    if (chain_pem.size > sizeof begin)
+        at = memmem(chain_pem.data + sizeof begin, chain_pem.size - sizeof begin, begin, sizeof begin - 1);
+    return at ? (struct fl_bytes){at, (size_t)(end - at)} : (struct fl_bytes){NULL, 0};
+}

@@ -39,6 +39,9 @@ FL_MUST_CHECK enum fl_status fl_cert_root_check(struct fl_bytes root_pem, struct
 FL_MUST_CHECK enum fl_status fl_cert_key_check(struct fl_bytes chain_pem, struct fl_bytes key_pem,
                                                struct fl_error *err);
 
+/* What of a chain (PEM) follows its first certificate; empty when nothing does. */
+struct fl_bytes fl_cert_chain_next(struct fl_bytes chain_pem);
+
 /* When a certificate should be renewed: as soon as less than part (0 to 1) of its life is left, seconds since
  * 1970 UTC. Its life is counted from a day after its beginning, when it was issued (rule R22). */
 int64_t fl_cert_due_s(const struct fl_cert_info *info, double part);

@@ -3,6 +3,7 @@
 #include "platform/crypto.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -454,4 +455,12 @@ enum fl_status fl_cert_to_pem(struct fl_bytes pem_or_der, struct fl_buf *ret_pem
         st = fl_crypto_write_cert(ret_pem, cert.raw.p, cert.raw.len, err);
     mbedtls_x509_crt_free(&cert);
     return st;
+}
+
+void fl_crypto_version(char *ret_text, size_t size)
+{
+    char number[16]; /* as long as mbedTLS wants it */
+
+    mbedtls_version_get_string(number);
+    snprintf(ret_text, size, "mbedTLS %s", number);
 }

@@ -77,4 +77,7 @@ FL_MUST_CHECK enum fl_status fl_cert_read(struct fl_bytes pem_or_der, struct fl_
 FL_MUST_CHECK enum fl_status fl_cert_to_pem(struct fl_bytes pem_or_der, struct fl_buf *ret_pem,
                                             struct fl_error *err);
 
+/* "mbedTLS 3.6.4" */
+void fl_crypto_version(char *ret_text, size_t size);
+
 #endif

@@ -11,7 +11,9 @@
 #include "platform/file.h"
 #include "platform/file_error.h"
 
-#define LOCK_NAME "lock"
+#define LOCK_NAME  "lock"
+#define LOOK_TRIES 5
+#define LOOK_US    10000
 
 enum fl_status fl_dir_sync(const char *path, struct fl_error *err)
 {
@@ -160,7 +162,12 @@ enum fl_status fl_lock_take(const char *dir, struct fl_lock *ret_lock, struct fl
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return errno == ENOENT ? fl_file_error_read(err, path) : fl_file_error_write(err, path, 0);
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    int taken = flock(fd, LOCK_EX | LOCK_NB);
+    for (int tries = 0; taken && errno == EWOULDBLOCK && tries < LOOK_TRIES; tries++) {
+        usleep(LOOK_US); /* fl_lock_look() may be at it */
+        taken = flock(fd, LOCK_EX | LOCK_NB);
+    }
+    if (taken) {
         if (errno == EWOULDBLOCK)
             st = fl_error_set(err, FL_ERR_LOCKED, "%s: another process uses this folder", dir);
         else
@@ -169,6 +176,22 @@ enum fl_status fl_lock_take(const char *dir, struct fl_lock *ret_lock, struct fl
         return st;
     }
     ret_lock->fd = fd;
+    return FL_OK;
+}
+
+enum fl_status fl_lock_look(const char *dir, int *ret_is_held, struct fl_error *err)
+{
+    char path[FL_PATH_SIZE];
+    enum fl_status st = fl_path_join(dir, LOCK_NAME, path, err);
+
+    if (st)
+        return st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno != ENOENT)
+        return fl_error_set(err, FL_ERR_IO, "%s: %m", path);
+    *ret_is_held = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (fd >= 0)
+        close(fd);
     return FL_OK;
 }
 

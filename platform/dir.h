@@ -41,9 +41,14 @@ struct fl_lock {
     int fd; /* -1: not held */
 };
 
-/* Takes the folder for this process (flock on DIR/lock, rule R1) without waiting; FL_ERR_LOCKED when another
- * process has it. The kernel frees it when the process ends, however it ends. */
+/* Takes the folder for this process (flock on DIR/lock, rule R1), waiting for a twentieth of a second at
+ * most; FL_ERR_LOCKED when another process has it. The kernel frees it when the process ends, however it
+ * ends. */
 FL_MUST_CHECK enum fl_status fl_lock_take(const char *dir, struct fl_lock *ret_lock, struct fl_error *err);
+
+/* Whether a process holds the lock of the folder. Makes nothing; for a moment it shares the lock, which a
+ * taker waits out. FL_ERR_IO: it may not be looked at. */
+FL_MUST_CHECK enum fl_status fl_lock_look(const char *dir, int *ret_is_held, struct fl_error *err);
 
 /* Frees the lock; one with fd -1 is accepted. The file stays. */
 void fl_lock_release(struct fl_lock *lock);

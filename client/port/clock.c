@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/log.h"
 #include "protocol/number.h"
@@ -78,19 +77,10 @@ void fl_clock_saw(struct fl_clock *clock, int64_t date_s)
         return;
     clock->seen_s = date_s;
     clock->seen_at_ms = clock->env->monotonic_ms(clock->env->user);
-    if (date_s - clock->stored_s < STORE_EVERY_S)
+    if (clock->is_read_only || date_s - clock->stored_s < STORE_EVERY_S)
         return;
     snprintf(text, sizeof text, "%" PRId64 "\n", date_s);
     if (fl_file_write_atomic(clock->path, fl_bytes_from_text(text), FL_FILE_SECRET, &err))
         fl_log(FL_LOG_WARN, "client.clock", "%s; going on without", err.text);
     clock->stored_s = date_s; /* after a failure too: it is not worth more than one try an hour */
-}
-
-void fl_clock_to_text(int64_t time_s, char ret_text[FL_CLOCK_TEXT_SIZE])
-{
-    time_t at = (time_t)time_s;
-    struct tm tm;
-
-    if (!gmtime_r(&at, &tm) || !strftime(ret_text, FL_CLOCK_TEXT_SIZE, "%Y-%m-%d %H:%M:%S UTC", &tm))
-        snprintf(ret_text, FL_CLOCK_TEXT_SIZE, "%" PRId64, time_s);
 }

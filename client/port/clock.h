@@ -12,8 +12,7 @@
 #include "platform/error.h"
 #include "platform/file.h"
 
-#define FL_CLOCK_FILE      "time" /* in the state folder: the time last seen, seconds since 1970 UTC */
-#define FL_CLOCK_TEXT_SIZE 32
+#define FL_CLOCK_FILE "time" /* in the state folder: the time last seen, seconds since 1970 UTC */
 
 /* Caller storage; one thread at a time. */
 struct fl_clock {
@@ -22,6 +21,7 @@ struct fl_clock {
     int64_t seen_s;      /* newest time of the server; 0: none */
     uint64_t seen_at_ms; /* env's monotonic clock then */
     int64_t stored_s;    /* as the file has it */
+    int is_read_only;    /* set to 1 after opening: the file stays as it is */
 };
 
 /* Takes up what an earlier process has seen; a missing or damaged file is none. FL_ERR_LIMIT, FL_ERR_NOMEM.
@@ -41,8 +41,5 @@ void fl_clock_saw(struct fl_clock *clock, int64_t date_s);
 
 /* When this program was built, seconds since 1970 UTC. */
 int64_t fl_clock_build_s(void);
-
-/* "2026-01-31 12:00:00 UTC" */
-void fl_clock_to_text(int64_t time_s, char ret_text[FL_CLOCK_TEXT_SIZE]);
 
 #endif

@@ -134,6 +134,22 @@ const struct fl_setting *const fl_config_evaluate_rows = evaluate_rows;
 const size_t fl_config_run_count = COUNT(run_rows), fl_config_enroll_count = COUNT(enroll_rows),
              fl_config_train_count = COUNT(train_rows), fl_config_evaluate_count = COUNT(evaluate_rows);
 
+const struct fl_setting *fl_config_doctor_rows(size_t *ret_count)
+{
+    static struct fl_setting rows[COUNT(run_rows) + 1];
+
+    memcpy(rows, run_rows, sizeof run_rows);
+    for (size_t i = 0; i < COUNT(run_rows); i++)
+        rows[i].required = false;
+    rows[COUNT(run_rows)] = (struct fl_setting){.key = "json",
+                                                .type = FL_SETTING_BOOL,
+                                                FIELD(json),
+                                                .def = "false",
+                                                .help = "print the findings as a JSON array"};
+    *ret_count = COUNT(rows);
+    return rows;
+}
+
 static enum fl_status cut(struct fl_config_paths *paths, const char *key, struct fl_error *err)
 {
     paths->count = 0;

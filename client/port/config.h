@@ -73,6 +73,9 @@ extern const struct fl_setting *const fl_config_run_rows,
 extern const size_t fl_config_run_count, fl_config_enroll_count, fl_config_train_count,
     fl_config_evaluate_count;
 
+/* The rows of doctor: those of run, none of them required, and json. */
+const struct fl_setting *fl_config_doctor_rows(size_t *ret_count);
+
 /* Fills token from token_file, of which one first line counts, when that is given. FL_ERR_CONFIG: both or
  * none given, or the file holds no token; failures of fl_file_read. */
 FL_MUST_CHECK enum fl_status fl_config_token(struct fl_client_config *config, struct fl_error *err);

@@ -36,6 +36,7 @@ struct fl_http_request {
 struct fl_http_answer {
     int status;              /* of HTTP */
     uint64_t retry_after_ms; /* 0: not given */
+    int64_t date_s;          /* the time there, seconds since 1970 UTC; 0: not given */
 };
 
 /* FL_ERR_CONFIG for a URL that is not https://HOST[:PORT], FL_ERR_NOMEM. */
@@ -52,5 +53,8 @@ void fl_http_free(struct fl_http *http);
 FL_MUST_CHECK enum fl_status fl_http_request(struct fl_http *http, const struct fl_http_request *request,
                                              struct fl_buf *ret_body, struct fl_http_answer *ret_answer,
                                              struct fl_error *err);
+
+/* "libcurl 8.14.1 with OpenSSL/3.5.1" */
+void fl_http_version(char *ret_text, size_t size);
 
 #endif

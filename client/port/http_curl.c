@@ -9,6 +9,7 @@
 #include <curl/curl.h>
 
 #include "client/port/tls_hook.h"
+#include "platform/text.h"
 
 #define CONNECT_TIMEOUT_MS 10000L
 #define IDLE_TIMEOUT_S     60L
@@ -25,7 +26,8 @@ struct fl_http {
     int stop_fd;
     struct fl_clock *clock; /* may be NULL */
     struct fl_tls_hook hook;
-    int verified; /* 1: who answers is the server that the root vouches for */
+    int verified;   /* 1: who answers is the server that the root vouches for */
+    int64_t date_s; /* of the answer; 0: none yet */
     char error[CURL_ERROR_SIZE];
 };
 
@@ -83,12 +85,13 @@ static int seek_body(void *user, curl_off_t offset, int origin)
 static void read_date(struct fl_http *http, const char *data, size_t size)
 {
     char text[64];
-    if (!http->clock || !http->verified || size >= sizeof text)
+    if (size >= sizeof text)
         return;
     memcpy(text, data, size);
     text[size] = 0;
     int64_t date_s = (int64_t)curl_getdate(text, NULL);
-    if (date_s > 0 && date_s < http->hook.peer_ends_s)
+    http->date_s = date_s > 0 ? date_s : 0;
+    if (http->clock && http->verified && date_s > 0 && date_s < http->hook.peer_ends_s)
         fl_clock_saw(http->clock, date_s);
 }
 
@@ -314,6 +317,7 @@ static enum fl_status attempt(struct transfer *t, const struct fl_http_request *
     t->started = 0;
     t->uploaded = 0;
     http->error[0] = 0;
+    http->date_s = 0;
     if (t->body->size) {
         snprintf(range, sizeof range, "%zu-", t->body->size);
         snprintf(if_range, sizeof if_range, "If-Range: %s", t->etag);
@@ -333,7 +337,7 @@ static enum fl_status attempt(struct transfer *t, const struct fl_http_request *
 static enum fl_status explain(const struct fl_http *http, enum fl_status st, const char *method,
                               const char *url, struct fl_error *err)
 {
-    char now[FL_CLOCK_TEXT_SIZE];
+    char now[FL_TIME_TEXT_BYTES];
     const char *why = http->error[0] ? http->error : fl_status_text(st);
 
     if (st == FL_ERR_AUTH && http->hook.is_refused)
@@ -341,12 +345,19 @@ static enum fl_status explain(const struct fl_http *http, enum fl_status st, con
                             why);
     if (st != FL_ERR_CRYPTO || !http->hook.peer_has_expired)
         return fl_error_set(err, st, "%s %s: %s", method, url, why);
-    fl_clock_to_text(http->hook.now_s, now);
+    fl_time_to_text(http->hook.now_s, now);
     return fl_error_set(err, st,
                         "%s %s: the server's certificate has expired, if it is %s (by %s). If it is not, set "
                         "the clock: timedatectl set-ntp true. If it is, the operator has to renew that "
                         "certificate: fl-server doctor",
                         method, url, now, http->clock ? fl_clock_source(http->clock) : "the system's clock");
+}
+
+void fl_http_version(char *ret_text, size_t size)
+{
+    const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
+    snprintf(ret_text, size, "libcurl %s with %s", info->version,
+             info->ssl_version ? info->ssl_version : "no TLS");
 }
 
 enum fl_status fl_http_request(struct fl_http *http, const struct fl_http_request *request,
@@ -382,6 +393,7 @@ enum fl_status fl_http_request(struct fl_http *http, const struct fl_http_reques
     *ret_answer = (struct fl_http_answer){
         .status = code == 206 ? 200 : (int)code,
         .retry_after_ms = retry_after_s > 0 ? (uint64_t)retry_after_s * 1000 : 0,
+        .date_s = http->date_s,
     };
     return FL_OK;
 }

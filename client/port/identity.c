@@ -15,7 +15,6 @@
 
 #define ATTEMPTS           6
 #define REQUEST_TIMEOUT_MS 30000
-#define PEM_MAX_BYTES      ((size_t)64 << 10)
 
 enum fl_status fl_identity_paths(const char *state_dir, struct fl_identity *ret_identity,
                                  struct fl_error *err)
@@ -53,8 +52,8 @@ static enum fl_status check_identity(const struct fl_identity *identity, struct 
                                      struct fl_error *err)
 {
     struct fl_buf key, chain;
-    fl_buf_init(&key, PEM_MAX_BYTES);
-    fl_buf_init(&chain, PEM_MAX_BYTES);
+    fl_buf_init(&key, FL_IDENTITY_PEM_BYTES);
+    fl_buf_init(&chain, FL_IDENTITY_PEM_BYTES);
     enum fl_status st = read_pem(identity->cert_path, &chain, err);
     if (!st)
         st = read_pem(identity->key_path, &key, err);
@@ -72,21 +71,27 @@ static enum fl_status check_identity(const struct fl_identity *identity, struct 
     return st;
 }
 
+enum fl_status fl_identity_check(const char *state_dir, struct fl_identity *ret_identity,
+                                 struct fl_buf *ret_root, struct fl_error *err)
+{
+    enum fl_status st = fl_identity_paths(state_dir, ret_identity, err);
+    if (!st)
+        st = read_pem(ret_identity->root_path, ret_root, err);
+    if (!st)
+        st = check_identity(ret_identity, fl_buf_view(ret_root), err);
+    if (st == FL_ERR_NOT_FOUND)
+        st = fl_error_set(err, FL_ERR_AUTH, "%s is not enrolled: run `fl-client enroll` first (%s)",
+                          state_dir, err ? err->text : "");
+    return st;
+}
+
 enum fl_status fl_identity_connect(const char *state_dir, const char *url, int stop_fd,
                                    struct fl_clock *clock, struct fl_http **ret_http, struct fl_error *err)
 {
     struct fl_identity identity;
     struct fl_buf root;
-    enum fl_status st = fl_identity_paths(state_dir, &identity, err);
-    if (st)
-        return st;
-    fl_buf_init(&root, PEM_MAX_BYTES);
-    st = read_pem(identity.root_path, &root, err);
-    if (!st)
-        st = check_identity(&identity, fl_buf_view(&root), err);
-    if (st == FL_ERR_NOT_FOUND)
-        st = fl_error_set(err, FL_ERR_AUTH, "%s is not enrolled: run `fl-client enroll` first (%s)",
-                          state_dir, err ? err->text : "");
+    fl_buf_init(&root, FL_IDENTITY_PEM_BYTES);
+    enum fl_status st = fl_identity_check(state_dir, &identity, &root, err);
     if (!st)
         st = fl_http_new(&(struct fl_http_options){.url = url,
                                                    .root = fl_buf_view(&root),
@@ -192,7 +197,7 @@ static enum fl_status encode_request(const struct fl_enroll_options *options, st
 {
     struct fl_enroll_request message = {0};
     struct fl_buf pem, der;
-    fl_buf_init(&pem, PEM_MAX_BYTES);
+    fl_buf_init(&pem, FL_IDENTITY_PEM_BYTES);
     fl_buf_init(&der, FL_LIMIT_CSR_BYTES);
     enum fl_status st = FL_OK;
     if (!options->token[0] || strlen(options->token) >= sizeof message.token ||
@@ -264,8 +269,8 @@ enum fl_status fl_identity_enroll(const struct fl_enroll_options *options, const
     struct fl_enroll_answer answer;
     struct fl_clock clock;
     uint64_t size;
-    fl_buf_init(&root, PEM_MAX_BYTES);
-    fl_buf_init(&key, PEM_MAX_BYTES);
+    fl_buf_init(&root, FL_IDENTITY_PEM_BYTES);
+    fl_buf_init(&key, FL_IDENTITY_PEM_BYTES);
     fl_buf_init(&body, FL_LIMIT_SMALL_BODY_BYTES);
     fl_buf_init(&answer_body, FL_LIMIT_SMALL_BODY_BYTES);
 

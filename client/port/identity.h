@@ -10,6 +10,8 @@
 #include "platform/file.h"
 #include "protocol/messages.h"
 
+#define FL_IDENTITY_PEM_BYTES ((size_t)64 << 10) /* of any of the files */
+
 struct fl_identity {
     char root_path[FL_PATH_SIZE]; /* PEM of the authority's root */
     char key_path[FL_PATH_SIZE];  /* PEM, mode 0600 */
@@ -19,6 +21,11 @@ struct fl_identity {
 /* The paths in a state folder. FL_ERR_LIMIT. */
 FL_MUST_CHECK enum fl_status fl_identity_paths(const char *state_dir, struct fl_identity *ret_identity,
                                                struct fl_error *err);
+
+/* Whether the three files are whole and of one enrolment; appends the root to ret_root. FL_ERR_AUTH when the
+ * folder is not enrolled; FL_ERR_CORRUPT, FL_ERR_IO, FL_ERR_NOMEM. */
+FL_MUST_CHECK enum fl_status fl_identity_check(const char *state_dir, struct fl_identity *ret_identity,
+                                               struct fl_buf *ret_root, struct fl_error *err);
 
 /* A connection as this identity; clock (of this folder, may be NULL) is borrowed for its life. FL_ERR_AUTH
  * when the folder is not enrolled; failures of fl_http_new. */

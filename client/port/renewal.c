@@ -7,11 +7,11 @@
 #include "base/log.h"
 #include "client/core/backoff.h"
 #include "platform/cert.h"
+#include "platform/text.h"
 #include "protocol/error_body.h"
 #include "protocol/routes.h"
 
 #define REQUEST_TIMEOUT_MS 30000
-#define PEM_MAX_BYTES      ((size_t)64 << 10)
 #define REST_MS            3600000 /* where asking sooner would not help */
 #define SHOWN_BYTES        300     /* of an answer, in an error */
 
@@ -48,7 +48,7 @@ static enum fl_status read_present(const char *path, struct fl_cert_info *ret_in
 {
     struct fl_buf pem;
 
-    fl_buf_init(&pem, PEM_MAX_BYTES);
+    fl_buf_init(&pem, FL_IDENTITY_PEM_BYTES);
     enum fl_status st = fl_file_read(path, &pem, err);
     if (!st && fl_cert_read(fl_buf_view(&pem), ret_info, err))
         st = fl_error_set(err, FL_ERR_CORRUPT, "%s: %s", path, err ? err->text : "");
@@ -90,7 +90,7 @@ static enum fl_status check_chain(const struct fl_identity *identity, struct fl_
     struct fl_cert_info present, info;
     struct fl_buf root;
 
-    fl_buf_init(&root, PEM_MAX_BYTES);
+    fl_buf_init(&root, FL_IDENTITY_PEM_BYTES);
     enum fl_status st = read_present(identity->cert_path, &present, err);
     if (!st)
         st = fl_file_read(identity->root_path, &root, err);
@@ -173,7 +173,7 @@ static enum fl_status renew(struct fl_renewal *renewal, struct fl_http **http, s
 
 enum fl_status fl_renewal_keep(struct fl_renewal *renewal, struct fl_http **http, struct fl_error *err)
 {
-    char ends[FL_CLOCK_TEXT_SIZE];
+    char ends[FL_TIME_TEXT_BYTES];
     struct fl_error why = {""};
     uint64_t wait_ms = REST_MS;
 
@@ -181,7 +181,7 @@ enum fl_status fl_renewal_keep(struct fl_renewal *renewal, struct fl_http **http
         return FL_OK;
     int expired = has_expired(renewal);
     enum fl_status st = renew(renewal, http, &why);
-    fl_clock_to_text(renewal->ends_s, ends);
+    fl_time_to_text(renewal->ends_s, ends);
     if (!st) {
         wait_ms = now_s(renewal) < renewal->due_s ? 0 : REST_MS; /* due at once: clocks disagree */
         fl_log(FL_LOG_INFO, "client.identity", "ends=\"%s\"; the certificate is renewed", ends);

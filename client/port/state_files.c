@@ -6,13 +6,18 @@
 
 #define HISTORY "history"
 
-enum fl_status fl_state_files_open(struct fl_state_files *files, const char *state_dir, const char *run,
-                                   struct fl_error *err)
+enum fl_status fl_state_files_at(struct fl_state_files *files, const char *state_dir, const char *run,
+                                 struct fl_error *err)
 {
     char runs[FL_PATH_SIZE];
     enum fl_status st = fl_path_join(state_dir, "runs", runs, err);
-    if (!st)
-        st = fl_path_join(runs, run, files->dir, err);
+    return st ? st : fl_path_join(runs, run, files->dir, err);
+}
+
+enum fl_status fl_state_files_open(struct fl_state_files *files, const char *state_dir, const char *run,
+                                   struct fl_error *err)
+{
+    enum fl_status st = fl_state_files_at(files, state_dir, run, err);
     if (!st)
         st = fl_dir_make(files->dir, FL_DIR_PRIVATE, err);
     if (!st)

@@ -14,6 +14,10 @@ struct fl_state_files {
     struct fl_error error; /* of the last failed read */
 };
 
+/* Names STATE/runs/RUN, to read only. FL_ERR_LIMIT. */
+FL_MUST_CHECK enum fl_status fl_state_files_at(struct fl_state_files *files, const char *state_dir,
+                                               const char *run, struct fl_error *err);
+
 /* Makes STATE/runs/RUN where it is missing and removes temporary files of a crash. */
 FL_MUST_CHECK enum fl_status fl_state_files_open(struct fl_state_files *files, const char *state_dir,
                                                  const char *run, struct fl_error *err);

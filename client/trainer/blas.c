@@ -7,6 +7,11 @@ void fl_blas_init(void)
     openblas_set_num_threads(1);
 }
 
+const char *fl_blas_name(void)
+{
+    return openblas_get_config();
+}
+
 void fl_blas_forward(uint32_t rows, uint32_t inputs, uint32_t outputs, const float *a, const float *w,
                      float *ret_c)
 {

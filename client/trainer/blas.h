@@ -10,6 +10,9 @@
 /* Keeps the library to one thread, for the whole process: clients share machines, and sums stay in order. */
 void fl_blas_init(void);
 
+/* Name, version and processor, as the library says; static. */
+const char *fl_blas_name(void);
+
 /* c (rows, outputs) = a (rows, inputs) * transpose of w (outputs, inputs). Every size is below 2^31. */
 void fl_blas_forward(uint32_t rows, uint32_t inputs, uint32_t outputs, const float *a, const float *w,
                      float *ret_c);

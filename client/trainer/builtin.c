@@ -251,3 +251,8 @@ enum fl_status fl_trainer_new_builtin(const struct fl_model_spec *spec, const st
     *ret_trainer = &builtin->base;
     return FL_OK;
 }
+
+const char *fl_trainer_library(void)
+{
+    return fl_blas_name();
+}

@@ -32,4 +32,8 @@ FL_MUST_CHECK enum fl_status fl_trainer_new_builtin(const struct fl_model_spec *
                                                     const struct fl_dataset *test, const struct fl_env *env,
                                                     struct fl_trainer **ret_trainer, struct fl_error *err);
 
+/* The library that multiplies matrices, and for which processor, as it names itself: "OpenBLAS 0.3.29 ...".
+ */
+const char *fl_trainer_library(void);
+
 #endif

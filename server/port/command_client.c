@@ -1,10 +1,8 @@
 #include "server/port/command_client.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "server/port/config.h"
 
@@ -98,28 +96,4 @@ void fl_command_print_json(const struct fl_command_call *call, const struct fl_j
         fflush(call->out);
     }
     fl_buf_done(&line);
-}
-
-void fl_size_to_text(uint64_t bytes, char text[FL_SIZE_TEXT_BYTES])
-{
-    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
-    double value = (double)bytes / 1024;
-    size_t unit = 0;
-
-    if (bytes < 1024) {
-        snprintf(text, FL_SIZE_TEXT_BYTES, "%" PRIu64 " B", bytes);
-        return;
-    }
-    for (; value >= 1000 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
-        value /= 1024;
-    snprintf(text, FL_SIZE_TEXT_BYTES, "%.1f %s", value, units[unit]);
-}
-
-void fl_time_to_text(int64_t wall_ms, char text[FL_TIME_TEXT_BYTES])
-{
-    time_t seconds = (time_t)(wall_ms / 1000);
-    struct tm parts;
-    if (!wall_ms || !gmtime_r(&seconds, &parts) ||
-        !strftime(text, FL_TIME_TEXT_BYTES, "%Y-%m-%d %H:%M:%S", &parts))
-        snprintf(text, FL_TIME_TEXT_BYTES, "never");
 }

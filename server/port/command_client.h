@@ -24,12 +24,4 @@ FL_MUST_CHECK enum fl_status fl_command_get(struct fl_admin_client *client, cons
 /* A line of JSON on call->out. */
 void fl_command_print_json(const struct fl_command_call *call, const struct fl_json *json);
 
-/* "812 B", "3.4 KiB", ... */
-#define FL_SIZE_TEXT_BYTES 24
-void fl_size_to_text(uint64_t bytes, char text[FL_SIZE_TEXT_BYTES]);
-
-/* "2026-11-22 04:10:00" UTC; "never" for 0. */
-#define FL_TIME_TEXT_BYTES 32
-void fl_time_to_text(int64_t wall_ms, char text[FL_TIME_TEXT_BYTES]);
-
 #endif

@@ -1,6 +1,7 @@
 /* `fl-server token create`, `clients list`, `clients revoke`. */
 #include <stdio.h>
 
+#include "platform/text.h"
 #include "protocol/routes.h"
 #include "server/port/command_client.h"
 
@@ -31,6 +32,14 @@ int fl_command_token_create(const struct fl_command_call *call)
     return FL_EXIT_OK;
 }
 
+static void time_text(uint64_t wall_ms, char text[FL_TIME_TEXT_BYTES])
+{
+    if (wall_ms)
+        fl_time_to_text((int64_t)(wall_ms / 1000), text);
+    else
+        snprintf(text, FL_TIME_TEXT_BYTES, "never");
+}
+
 static void print_clients(const struct fl_command_call *call, const struct fl_json *clients)
 {
     char enrolled[FL_TIME_TEXT_BYTES], seen[FL_TIME_TEXT_BYTES];
@@ -38,9 +47,9 @@ static void print_clients(const struct fl_command_call *call, const struct fl_js
             "STATE");
     for (size_t i = 0; i < fl_json_count(clients); i++) {
         const struct fl_json *client = fl_json_at(clients, i);
-        fl_time_to_text((int64_t)fl_json_uint(client, "enrolled_ms"), enrolled);
-        fl_time_to_text((int64_t)fl_json_uint(client, "seen_ms"), seen);
-        fprintf(call->out, "%-32s  %-16s  %-19s  %-19s  %s\n", fl_json_text(client, "id"),
+        time_text(fl_json_uint(client, "enrolled_ms"), enrolled);
+        time_text(fl_json_uint(client, "seen_ms"), seen);
+        fprintf(call->out, "%-32s  %-16s  %-19.19s  %-19.19s  %s\n", fl_json_text(client, "id"),
                 fl_json_text(client, "name"), enrolled, seen,
                 fl_json_bool(client, "revoked") ? "revoked" : "active");
     }

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "platform/text.h"
 #include "server/port/command_client.h"
 
 void fl_run_view_list(const struct fl_json *runs, FILE *out)
