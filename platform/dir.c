@@ -188,7 +188,7 @@ enum fl_status fl_lock_look(const char *dir, int *ret_is_held, struct fl_error *
         return st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 && errno != ENOENT)
-        return fl_error_set(err, FL_ERR_IO, "%s: %m", path);
+        return fl_file_error_read(err, path);
     *ret_is_held = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     if (fd >= 0)
         close(fd);
