@@ -109,6 +109,36 @@ enum fl_status fl_file_read(const char *path, struct fl_buf *buf, struct fl_erro
     return st;
 }
 
+enum fl_status fl_file_read_at(const char *path, uint64_t offset, void *ret_data, size_t size,
+                               struct fl_error *err)
+{
+    uint8_t *at = ret_data;
+    uint64_t length;
+    int fd;
+    enum fl_status st = open_regular(path, &fd, &length, err);
+
+    if (st)
+        return st;
+    if (offset > length || size > length - offset)
+        st = fl_error_set(err, FL_ERR_CORRUPT, "%s: it has %llu bytes, too few", path,
+                          (unsigned long long)length);
+    while (!st && size) {
+        ssize_t got = pread(fd, at, size, (off_t)offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0) {
+            st = got ? fl_error_set(err, FL_ERR_IO, "%s: %m", path)
+                     : fl_error_set(err, FL_ERR_CORRUPT, "%s: it became shorter", path);
+            break;
+        }
+        at += got;
+        offset += (uint64_t)got;
+        size -= (size_t)got;
+    }
+    close(fd);
+    return st;
+}
+
 /* Temporary file, fsync, rename; the folder is not synced yet. */
 static enum fl_status write_whole(const char *path, const char *dir, struct fl_bytes data, mode_t mode,
                                   struct fl_error *err)

@@ -32,6 +32,11 @@ FL_MUST_CHECK enum fl_status fl_path_parent(const char *path, char ret_dir[FL_PA
  */
 FL_MUST_CHECK enum fl_status fl_file_read(const char *path, struct fl_buf *buf, struct fl_error *err);
 
+/* Reads exactly size bytes from offset. FL_ERR_NOT_FOUND, FL_ERR_CORRUPT when the file is too short for that,
+ * FL_ERR_IO. */
+FL_MUST_CHECK enum fl_status fl_file_read_at(const char *path, uint64_t offset, void *ret_data, size_t size,
+                                             struct fl_error *err);
+
 /*
  * Replaces path by data, atomically and durably: temporary file in the same folder, fsync, rename, fsync of
  * the folder. On failure path is what it was (or, if only the last fsync failed, already the new one).

@@ -29,19 +29,27 @@ enum fl_status fl_spool_begin(struct fl_spool *spool, const char *dir, mode_t mo
     return st;
 }
 
-enum fl_status fl_spool_append(struct fl_spool *spool, struct fl_bytes data, struct fl_error *err)
+enum fl_status fl_spool_put(struct fl_spool *spool, uint64_t offset, struct fl_bytes data,
+                            struct fl_error *err)
 {
     while (data.size) {
-        ssize_t put = write(spool->fd, data.data, data.size);
+        ssize_t put = pwrite(spool->fd, data.data, data.size, (off_t)offset);
         if (put < 0 && errno == EINTR)
             continue;
         if (put < 0)
             return fl_file_error_write(err, spool->path, spool->size + data.size);
         data.data += put;
         data.size -= (size_t)put;
-        spool->size += (uint64_t)put;
+        offset += (uint64_t)put;
+        if (offset > spool->size)
+            spool->size = offset;
     }
     return FL_OK;
+}
+
+enum fl_status fl_spool_append(struct fl_spool *spool, struct fl_bytes data, struct fl_error *err)
+{
+    return fl_spool_put(spool, spool->size, data, err);
 }
 
 enum fl_status fl_spool_commit(struct fl_spool *spool, const char *path, struct fl_error *err)

@@ -28,6 +28,10 @@ FL_MUST_CHECK enum fl_status fl_spool_begin(struct fl_spool *spool, const char *
 FL_MUST_CHECK enum fl_status fl_spool_append(struct fl_spool *spool, struct fl_bytes data,
                                              struct fl_error *err);
 
+/* Writes data at any offset, instead of appending; what is never written is zero. */
+FL_MUST_CHECK enum fl_status fl_spool_put(struct fl_spool *spool, uint64_t offset, struct fl_bytes data,
+                                          struct fl_error *err);
+
 /* fsync, rename to path (same folder, replaces what is there); the caller then calls fl_dir_sync. The spool
  * is closed afterwards, and the temporary file removed if it failed. */
 FL_MUST_CHECK enum fl_status fl_spool_commit(struct fl_spool *spool, const char *path, struct fl_error *err);

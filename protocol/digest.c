@@ -13,6 +13,11 @@ struct fl_digest_tree {
     uint8_t *touched; /* ranges: 1 when the leaf is out of date */
 };
 
+uint64_t fl_digest_sum(struct fl_bytes bytes)
+{
+    return XXH3_64bits(bytes.data, bytes.size);
+}
+
 enum fl_status fl_digest_tree_new(uint64_t elems, struct fl_digest_tree **ret_tree)
 {
     struct fl_digest_tree *tree = calloc(1, sizeof *tree);
@@ -29,6 +34,16 @@ enum fl_status fl_digest_tree_new(uint64_t elems, struct fl_digest_tree **ret_tr
     tree->words[0] = elems;
     fl_digest_tree_touch_all(tree);
     *ret_tree = tree;
+    return FL_OK;
+}
+
+enum fl_status fl_digest_tree_copy(const struct fl_digest_tree *tree, struct fl_digest_tree **ret_tree)
+{
+    enum fl_status st = fl_digest_tree_new(tree->elems, ret_tree);
+    if (st)
+        return st;
+    memcpy((*ret_tree)->words, tree->words, (tree->ranges + 1) * sizeof *tree->words);
+    memcpy((*ret_tree)->touched, tree->touched, tree->ranges);
     return FL_OK;
 }
 

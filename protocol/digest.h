@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/status.h"
+#include "base/bytes.h"
 
 #define FL_DIGEST_RANGE_ELEMS 4096
 
@@ -24,9 +24,16 @@ struct fl_model_digest {
 /* The tree of one model; heap object, one thread at a time. */
 struct fl_digest_tree;
 
+/* XXH3-64 of bytes, to tell damage in what is stored. */
+uint64_t fl_digest_sum(struct fl_bytes bytes);
+
 /* Tree of d elements with every range marked as touched. FL_ERR_NOMEM. */
 FL_MUST_CHECK enum fl_status fl_digest_tree_new(uint64_t elems, struct fl_digest_tree **ret_tree);
 void fl_digest_tree_free(struct fl_digest_tree *tree);
+
+/* A tree of its own for values that begin as those of tree. FL_ERR_NOMEM. */
+FL_MUST_CHECK enum fl_status fl_digest_tree_copy(const struct fl_digest_tree *tree,
+                                                 struct fl_digest_tree **ret_tree);
 
 /* Says that element index changed since the last fl_digest_tree_get(). */
 void fl_digest_tree_touch(struct fl_digest_tree *tree, uint64_t index);

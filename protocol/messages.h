@@ -207,6 +207,7 @@ FL_MESSAGE_CODEC(update)
 FL_MESSAGE_CODEC(verdict)
 FL_MESSAGE_CODEC(proof)
 FL_MESSAGE_CODEC(standing)
+/* Without data (NULL and their size) everything is written but their bytes, which would be the last. */
 FL_MESSAGE_CODEC(model_message)
 
 /* The list answered by GET /v1/runs: at most FL_LIMIT_RUNS entries, and FL_ERR_LIMIT when it has more than

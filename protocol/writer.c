@@ -74,5 +74,8 @@ void fl_writer_bin(struct fl_writer *writer, struct fl_bytes bytes)
     if (writer->status)
         return;
     msgpack_packer packer = packer_of(writer);
-    (void)msgpack_pack_bin_with_body(&packer, bytes.data, bytes.size);
+    if (bytes.data || !bytes.size)
+        (void)msgpack_pack_bin_with_body(&packer, bytes.data, bytes.size);
+    else
+        (void)msgpack_pack_bin(&packer, bytes.size);
 }

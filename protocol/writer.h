@@ -29,7 +29,8 @@ void fl_writer_double(struct fl_writer *writer, double value);
 
 void fl_writer_text(struct fl_writer *writer, const char *text);
 
-/* FL_ERR_LIMIT at 4 GiB and more, which msgpack cannot hold. */
+/* FL_ERR_LIMIT at 4 GiB and more, which msgpack cannot hold. Without data, but with a size: only the head of
+ * it, and the caller puts as many bytes behind it. */
 void fl_writer_bin(struct fl_writer *writer, struct fl_bytes bytes);
 
 #endif
