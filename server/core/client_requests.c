@@ -5,6 +5,7 @@
 #include "server/core/cohort.h"
 #include "server/core/intake.h"
 #include "server/core/restore.h"
+#include "server/core/snapshots.h"
 #include "server/core/state.h"
 
 static void reply_enrol_refused(struct fl_server *server, uint64_t ticket, enum fl_enrol_outcome outcome)
@@ -126,10 +127,35 @@ static int can_patch(const struct fl_run *run, const struct fl_version *have)
            !memcmp(&run->digests[have->number], &have->digest, sizeof have->digest);
 }
 
+static enum fl_status fill_snapshot(struct fl_server *server, struct fl_run *run,
+                                    const struct fl_snapshot *snapshot, struct fl_reply *reply)
+{
+    reply->version = fl_snapshots_version(run, snapshot);
+    reply->in_parts = 1;
+    return fl_snapshots_body(server, run, snapshot, &reply->body);
+}
+
+/* A delta; or a snapshot, when that is no larger and of a later version than the client holds. */
+static enum fl_status fill_delta(struct fl_server *server, struct fl_run *run, const struct fl_version *have,
+                                 struct fl_reply *reply)
+{
+    struct fl_snapshot snapshot;
+    enum fl_status st = fl_published_delta(run->model, have, 0, &reply->body);
+
+    if (st != FL_ERR_LIMIT)
+        return st;
+    st = fl_snapshots_offer(server, run, &snapshot);
+    if (st)
+        return st;
+    return snapshot.number > have->number ? fill_snapshot(server, run, &snapshot, reply)
+                                          : fl_published_delta(run->model, have, 1, &reply->body);
+}
+
 static enum fl_status handle_model(struct fl_server *server, struct fl_run *run,
                                    const struct fl_request *request)
 {
     struct fl_reply reply = {.http_status = 200, .version = run->model->version};
+    struct fl_snapshot snapshot;
     enum fl_status st;
 
     if (request->has_have && fl_version_same_model(&request->have, &run->model->version)) {
@@ -137,14 +163,20 @@ static enum fl_status handle_model(struct fl_server *server, struct fl_run *run,
         fl_server_reply(server, request->ticket, run, &reply);
         return FL_OK;
     }
-    if (request->has_have && can_patch(run, &request->have))
-        st = fl_published_delta(run->model, &request->have, &reply.body);
-    else
-        st = fl_published_snapshot(run->model, &reply.body);
+    if (request->has_want && fl_snapshots_find(run, &request->want, &snapshot)) { /* begun before */
+        st = fill_snapshot(server, run, &snapshot, &reply);
+    } else if (request->has_have && can_patch(run, &request->have)) {
+        st = fill_delta(server, run, &request->have, &reply);
+    } else {
+        st = fl_snapshots_offer(server, run, &snapshot);
+        if (!st)
+            st = fill_snapshot(server, run, &snapshot, &reply);
+    }
     if (st)
         return st;
     run->row.bytes.downlink_dense += 4 * (uint64_t)run->elems;
     fl_server_reply(server, request->ticket, run, &reply);
+    fl_shared_unref(reply.body);
     return FL_OK;
 }
 

@@ -210,11 +210,13 @@ static enum fl_status run_export(struct fl_server *server, const struct fl_reque
                                  const struct fl_run *run)
 {
     struct fl_reply reply = {.http_status = 200, .version = run->model->version, .model = run->spec.model};
-    enum fl_status st = fl_published_snapshot(run->model, &reply.body);
+    enum fl_status st = fl_published_copy(run->model, &reply.body);
 
-    if (!st)
-        fl_server_reply(server, request->ticket, NULL, &reply);
-    return st;
+    if (st)
+        return st;
+    fl_server_reply(server, request->ticket, NULL, &reply);
+    fl_shared_unref(reply.body);
+    return FL_OK;
 }
 
 static enum fl_status one_run(struct fl_server *server, const struct fl_request *request)

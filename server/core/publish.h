@@ -9,6 +9,10 @@
  *            unit = 2^step_log2 for grid codecs, else 1; nothing changes when there are no entries
  *   x_hat  by fl_publish_threshold() with lambda_down
  *
+ * x is read from the base's state blob and written to that of the new version chunk by chunk, and is never in
+ * memory as a whole; sums are made for one half of the vector at a time (rule R12). So a job needs 12 bytes a
+ * parameter besides those of its base, and one payload.
+ *
  * Not for deciding when: see round.h.
  */
 #ifndef FL_SERVER_CORE_PUBLISH_H
@@ -30,6 +34,23 @@ struct fl_entry {
 void fl_entries_sort(struct fl_entry *entries, size_t count);
 
 struct fl_run;
+
+/* Where the time of a job goes. */
+enum fl_stage {
+    FL_STAGE_FETCH, /* payloads from the store */
+    FL_STAGE_CHECK, /* of them */
+    FL_STAGE_SUM,
+    FL_STAGE_READ, /* x */
+    FL_STAGE_STEP,
+    FL_STAGE_THRESHOLD,
+    FL_STAGE_WRITE, /* the state blob */
+    FL_STAGE_SYNC,
+    FL_STAGE_DIGEST,
+    FL_STAGE_DELTA,
+    FL_STAGES
+};
+
+#define FL_JOB_PROBLEM_BYTES 256
 
 enum fl_job_state { FL_JOB_LENT, FL_JOB_APPLIED, FL_JOB_DISCARDED };
 
@@ -53,12 +74,15 @@ struct fl_job {
     size_t entry_count;
     char blob[FL_BLOB_NAME_BYTES]; /* to write */
 
-    enum fl_status status; /* written by fl_job_run(), with all below */
+    enum fl_status status;              /* written by fl_job_run(), with all below */
+    char problem[FL_JOB_PROBLEM_BYTES]; /* what could not be done, for people; "": status says it all */
     struct fl_published *made;
-    uint64_t weight;                    /* W */
-    size_t changed;                     /* coordinates set in x_hat */
-    char drop_blob[FL_BLOB_NAME_BYTES]; /* written by the loop: to remove once the turn is committed */
+    uint64_t weight; /* W */
+    size_t changed;  /* coordinates set in x_hat */
+    uint64_t stage_ms[FL_STAGES];
 };
+
+extern const char *const fl_stage_names[FL_STAGES];
 
 /* Frees the job with what it holds; NULL is accepted. Loop's thread only. */
 void fl_job_free(struct fl_job *job);

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "server/core/cohort.h"
+#include "server/core/snapshots.h"
 
 #define PUBLISH_RETRY_MS 1000
 
@@ -193,15 +194,39 @@ static enum fl_status write_version(struct fl_server *server, struct fl_run *run
 
     memcpy(row.state_blob, job->blob, sizeof row.state_blob);
     st = store->version_put(store, key, &row);
-    if (!st && !(run->spec.keep_updates && run->row.version == 0)) {
+    if (!st && !fl_snapshots_keep(run, run->row.version))
         st = store->version_drop_blob(store, key, run->row.version);
-        memcpy(job->drop_blob, run->model->blob, sizeof job->drop_blob);
-    }
     if (!st && !run->spec.keep_updates)
         st = store->payloads_drop(store, key, run->row.round);
     if (!st)
         st = fl_run_add_digest(run, &row.digest);
     return st;
+}
+
+/* The version before stays in force, and making the next is tried again: whatever stood in the way may go. */
+static void job_failed(struct fl_server *server, struct fl_run *run, const struct fl_job *job)
+{
+    uint64_t pause_ms = (uint64_t)PUBLISH_RETRY_MS << (run->failures < 6 ? run->failures : 6);
+
+    run->failures++;
+    run->retry_ms = fl_server_now(server) + pause_ms;
+    snprintf(run->problem, sizeof run->problem, "%s",
+             job->problem[0] ? job->problem : fl_status_text(job->status));
+    fl_log(FL_LOG_ERROR, "server.round", "run=%s round=%llu status=%s; %s; publishing again in %llu ms",
+           run->row.name, (unsigned long long)run->row.round, fl_status_name(job->status), run->problem,
+           (unsigned long long)pause_ms);
+}
+
+static void log_stages(const struct fl_run *run, const struct fl_job *job)
+{
+    char text[40 * FL_STAGES] = "";
+    size_t at = 0;
+
+    for (int i = 0; i < FL_STAGES; i++)
+        at += (size_t)snprintf(text + at, sizeof text - at, " %s_ms=%llu", fl_stage_names[i],
+                               (unsigned long long)job->stage_ms[i]);
+    fl_log(FL_LOG_DEBUG, "server.round", "run=%s round=%llu updates=%zu%s; version made", run->row.name,
+           (unsigned long long)run->row.round, job->entry_count, text);
 }
 
 enum fl_status fl_round_job_done(struct fl_server *server, struct fl_run *run, struct fl_job *job)
@@ -212,13 +237,13 @@ enum fl_status fl_round_job_done(struct fl_server *server, struct fl_run *run, s
     run->job = NULL;
     if (job->status) {
         job->state = FL_JOB_DISCARDED;
-        run->retry_ms = fl_server_now(server) + PUBLISH_RETRY_MS;
-        fl_log(FL_LOG_ERROR, "server.round", "run=%s round=%llu status=%s; publishing again in %d ms",
-               run->row.name, (unsigned long long)run->row.round, fl_status_name(job->status),
-               PUBLISH_RETRY_MS);
+        job_failed(server, run, job);
         return FL_OK;
     }
     job->state = FL_JOB_APPLIED;
+    run->failures = 0;
+    run->problem[0] = '\0';
+    log_stages(run, job);
     st = write_version(server, run, job);
     if (st)
         return st;
@@ -268,9 +293,12 @@ static enum fl_status open_advance(struct fl_server *server, struct fl_run *run)
 
 enum fl_status fl_round_advance(struct fl_server *server, struct fl_run *run, uint64_t *ret_next)
 {
-    enum fl_status st = FL_OK;
+    uint64_t snapshots_end;
+    enum fl_status st = fl_snapshots_expire(server, run, &snapshots_end);
 
     *ret_next = UINT64_MAX;
+    if (st)
+        return st;
     if (run->row.stopping && (run->row.phase == FL_PHASE_GATHERING || run->row.phase == FL_PHASE_OPEN))
         st = drain(server, run);
     if (!st && run->row.phase == FL_PHASE_OPEN)
@@ -287,6 +315,8 @@ enum fl_status fl_round_advance(struct fl_server *server, struct fl_run *run, ui
     }
     if (!st && run->row.phase == FL_PHASE_ENDED)
         st = dismiss_parked(server, run);
+    if (snapshots_end < *ret_next)
+        *ret_next = snapshots_end;
     return st;
 }
 

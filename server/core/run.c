@@ -191,6 +191,19 @@ enum fl_status fl_run_add_history(struct fl_run *run, const struct fl_round_stat
     return FL_OK;
 }
 
+enum fl_status fl_run_add_snapshot(struct fl_run *run, uint64_t number, const char *blob, uint64_t began_ms)
+{
+    struct fl_snapshot *grown = realloc(run->snapshots, (run->snapshot_count + 1) * sizeof *run->snapshots);
+
+    if (!grown)
+        return FL_ERR_NOMEM;
+    run->snapshots = grown;
+    grown = &run->snapshots[run->snapshot_count++];
+    *grown = (struct fl_snapshot){.number = number, .began_ms = began_ms};
+    memcpy(grown->blob, blob, strlen(blob) + 1);
+    return FL_OK;
+}
+
 enum fl_status fl_run_add_digest(struct fl_run *run, const struct fl_model_digest *digest)
 {
     struct fl_model_digest *grown = realloc(run->digests, (run->digest_count + 1) * sizeof *run->digests);
@@ -234,6 +247,7 @@ void fl_run_free(struct fl_run *run)
         free(run->members[i]);
     free(run->members);
     free(run->digests);
+    free(run->snapshots);
     free(run->history);
     free(run->open.items);
     free(run->frozen.items);
@@ -245,6 +259,7 @@ struct loader {
     const struct fl_run_context *context;
     struct fl_run *run;
     struct fl_version_row newest;
+    uint64_t now_ms;
 };
 
 static enum fl_status load_version(void *user, const struct fl_version_row *row)
@@ -254,6 +269,11 @@ static enum fl_status load_version(void *user, const struct fl_version_row *row)
     if (row->number != loader->run->digest_count)
         return FL_ERR_CORRUPT;
     loader->newest = *row;
+    if (row->state_blob[0]) { /* its download may have begun just before */
+        enum fl_status st = fl_run_add_snapshot(loader->run, row->number, row->state_blob, loader->now_ms);
+        if (st)
+            return st;
+    }
     return fl_run_add_digest(loader->run, &row->digest);
 }
 
@@ -361,7 +381,7 @@ static enum fl_status load_parts(struct loader *loader)
 enum fl_status fl_run_load(const struct fl_run_context *context, const struct fl_run_row *row,
                            struct fl_run **ret_run)
 {
-    struct loader loader = {.context = context};
+    struct loader loader = {.context = context, .now_ms = context->env->monotonic_ms(context->env->user)};
     struct fl_run_spec spec;
     char reason[FL_LIMIT_TEXT_BYTES + 1];
     enum fl_status st = fl_run_spec_from_text(row->spec, &spec);
@@ -376,10 +396,9 @@ enum fl_status fl_run_load(const struct fl_run_context *context, const struct fl
         fl_run_free(loader.run);
         return st;
     }
-    uint64_t now = context->env->monotonic_ms(context->env->user);
-    loader.run->opened_ms = now;
-    loader.run->deadline_ms = now + spec.deadline_ms;
-    loader.run->retry_ms = now;
+    loader.run->opened_ms = loader.now_ms;
+    loader.run->deadline_ms = loader.now_ms + spec.deadline_ms;
+    loader.run->retry_ms = loader.now_ms;
     *ret_run = loader.run;
     return FL_OK;
 }
@@ -395,7 +414,7 @@ static enum fl_status write_new(const struct fl_run_context *context, struct fl_
     snprintf(run->model->blob, sizeof run->model->blob, "%s.%llu.v0.state", run->row.name,
              (unsigned long long)run->row.epoch);
     memcpy(version.state_blob, run->model->blob, sizeof version.state_blob);
-    st = fl_published_save(run->model, context->env, store);
+    st = fl_published_save_first(run->model, store);
     if (!st)
         st = fl_run_spec_to_text(&run->spec, &text);
     if (!st)
@@ -493,6 +512,8 @@ void fl_run_status_fill(const struct fl_run *run, uint64_t waiting, struct fl_ru
     ret_status->updates_invalid = run->invalid;
     ret_status->updates_ended = run->ended;
     ret_status->dropped = count_dropped(run);
+    ret_status->problem = run->problem;
+    ret_status->snapshots = run->snapshot_count;
     ret_status->restores = run->row.restores;
     for (size_t i = 0; i < run->member_slots; i++)
         if (run->members[i])

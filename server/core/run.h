@@ -33,6 +33,13 @@ struct fl_entry_list {
     size_t fresh; /* made for the round whose sum they enter, not late */
 };
 
+/* A version that can be fetched as a snapshot (rule R16). */
+struct fl_snapshot {
+    uint64_t number;
+    uint64_t began_ms; /* env's monotonic clock: when the newest download of it began */
+    char blob[FL_BLOB_NAME_BYTES];
+};
+
 struct fl_run {
     struct fl_run_row row; /* spec is NULL here */
     struct fl_run_spec spec;
@@ -43,6 +50,8 @@ struct fl_run {
     struct fl_published *model;      /* the newest */
     struct fl_model_digest *digests; /* of versions 0 to row.version */
     size_t digest_count;
+    struct fl_snapshot *snapshots; /* pinned, oldest first; see snapshots.h */
+    size_t snapshot_count;
     struct fl_round_status *history; /* closed rounds, oldest first */
     size_t history_count;
     struct fl_member **members; /* by client slot; NULL: not seen in this run */
@@ -53,12 +62,14 @@ struct fl_run {
     uint64_t cohort;                         /* clients that may still answer, or have, in this round */
     uint64_t accepted, late, invalid, ended; /* verdicts so far */
 
-    uint64_t opened_ms;              /* env's monotonic clock, as all below: when the round began */
-    uint64_t deadline_ms;            /* OPEN */
-    uint64_t gather_ms;              /* GATHERING: when the first client asked; UINT64_MAX: nobody waits */
-    uint64_t retry_ms;               /* PUBLISHING without a job: when to start one */
-    struct fl_job *job;              /* PUBLISHING: lent */
-    struct fl_run_bytes round_start; /* row.bytes when the round began */
+    uint64_t opened_ms;                 /* env's monotonic clock, as all below: when the round began */
+    uint64_t deadline_ms;               /* OPEN */
+    uint64_t gather_ms;                 /* GATHERING: when the first client asked; UINT64_MAX: nobody waits */
+    uint64_t retry_ms;                  /* PUBLISHING without a job: when to start one */
+    unsigned failures;                  /* of publishing in a row */
+    char problem[FL_JOB_PROBLEM_BYTES]; /* why the newest failed; "": it did not */
+    struct fl_job *job;                 /* PUBLISHING: lent */
+    struct fl_run_bytes round_start;    /* row.bytes when the round began */
 };
 
 struct fl_run_context {
@@ -117,6 +128,8 @@ void fl_member_assign(const struct fl_run *run, struct fl_member *member, uint64
 FL_MUST_CHECK enum fl_status fl_run_add_entry(struct fl_run *run, const struct fl_receipt_row *row);
 
 FL_MUST_CHECK enum fl_status fl_run_add_history(struct fl_run *run, const struct fl_round_status *status);
+FL_MUST_CHECK enum fl_status fl_run_add_snapshot(struct fl_run *run, uint64_t number, const char *blob,
+                                                 uint64_t began_ms);
 FL_MUST_CHECK enum fl_status fl_run_add_digest(struct fl_run *run, const struct fl_model_digest *digest);
 
 /* Forgets the entries; the memory stays. */

@@ -86,6 +86,7 @@ enum fl_status fl_server_new(const struct fl_env *env, struct fl_store *store,
     server->store = store;
     server->kernels = kernels;
     server->effects = effects;
+    server->snapshots = (struct fl_snapshot_limits){FL_SNAPSHOTS_KEPT, FL_SNAPSHOTS_KEEP_MS};
     memcpy(server->mac_key, mac_key, FL_DIGEST_SIZE);
     st = load(server);
     if (!st)
@@ -99,6 +100,11 @@ enum fl_status fl_server_new(const struct fl_env *env, struct fl_store *store,
     log_recovered(server);
     *ret_server = server;
     return FL_OK;
+}
+
+void fl_server_limit_snapshots(struct fl_server *server, const struct fl_snapshot_limits *limits)
+{
+    server->snapshots = *limits;
 }
 
 void fl_server_free(struct fl_server *server)
@@ -130,8 +136,6 @@ static void settle_jobs(struct fl_server *server, int committed)
             at = &job->next_job;
             continue;
         }
-        if (job->state == FL_JOB_APPLIED && committed && job->drop_blob[0])
-            server->store->blob_remove(server->store, job->drop_blob);
         if (job->state == FL_JOB_DISCARDED || (job->state == FL_JOB_APPLIED && !committed))
             server->store->blob_remove(server->store, job->blob);
         *at = job->next_job;
@@ -266,7 +270,7 @@ void fl_server_reply(struct fl_server *server, uint64_t ticket, struct fl_run *r
                      const struct fl_reply *reply)
 {
     if (run)
-        run->row.bytes.downlink += fl_shared_view(reply->body).size;
+        run->row.bytes.downlink += fl_shared_size(reply->body);
     server->effects->reply(server->effects->user, ticket, reply);
 }
 

@@ -58,6 +58,8 @@ struct fl_request {
     uint64_t seq; /* UPDATE */
     int has_have; /* WORK, MODEL: 1 when `have` was given */
     struct fl_version have;
+    int has_want;               /* MODEL: 1 when `want` was given: */
+    struct fl_version want;     /* the snapshot of which the rest is asked for */
     int has_epoch;              /* UPDATE: 1 when `epoch` was given: */
     uint64_t epoch;             /* the one that the client has gone on to */
     uint64_t wait_ms;           /* WORK: how long the client is willing to wait */
@@ -103,6 +105,8 @@ struct fl_run_status {
     uint64_t uplink_bytes, uplink_dense_bytes, uplink_header_bytes;
     uint64_t downlink_bytes, downlink_dense_bytes, downlink_header_bytes;
     double residual_norm; /* largest reported in the newest closed round, l2 */
+    uint64_t snapshots;   /* versions kept for downloads (rule R16) */
+    const char *problem;  /* why no version can be made of the round that is publishing; "": none */
 };
 
 /* What a client is known to have lost in a run by restores of the server (rule R13). */
@@ -131,6 +135,7 @@ struct fl_reply {
     const char *text;        /* the port renders them as the JSON error body; NULL: not an error */
     const char *hint;
     struct fl_version version;              /* MODEL, RUN_EXPORT: of the body, for ETag */
+    int in_parts;                           /* MODEL: 1 when parts of the body may be asked for (R16) */
     const char *token;                      /* TOKEN_CREATE: ID.SECRET */
     const struct fl_client_status *clients; /* CLIENT_LIST: client_count entries */
     size_t client_count;
@@ -161,6 +166,18 @@ FL_MUST_CHECK enum fl_status fl_server_new(const struct fl_env *env, struct fl_s
                                            const uint8_t mac_key[FL_DIGEST_SIZE],
                                            struct fl_server **ret_server);
 void fl_server_free(struct fl_server *server);
+
+/* How snapshots are kept for their downloads (rule R16). */
+struct fl_snapshot_limits {
+    size_t kept;      /* versions of each run, at least 2 */
+    uint64_t keep_ms; /* from the beginning of the newest download, at least */
+};
+
+#define FL_SNAPSHOTS_KEPT    2
+#define FL_SNAPSHOTS_KEEP_MS 3600000
+
+/* Other limits than these two. */
+void fl_server_limit_snapshots(struct fl_server *server, const struct fl_snapshot_limits *limits);
 
 FL_MUST_CHECK enum fl_status fl_server_begin(struct fl_server *server);
 void fl_server_handle(struct fl_server *server, const struct fl_request *request);

@@ -33,6 +33,8 @@ struct fl_server {
     size_t parked_count, parked_capacity;
     struct fl_job *jobs;
 
+    struct fl_snapshot_limits snapshots;
+
     int loaded;            /* 0: memory is empty because the last reload failed */
     uint64_t generation;   /* counts loads */
     uint64_t turn;         /* counts turns */

@@ -125,6 +125,8 @@ struct fl_run_key {
     uint64_t epoch;
 };
 
+struct fl_blob_writer; /* a blob that comes in pieces; one thread at a time */
+
 struct fl_store {
     enum fl_status (*begin)(struct fl_store *store);
     enum fl_status (*commit)(struct fl_store *store); /* durable when it returns FL_OK; else call rollback */
@@ -158,7 +160,7 @@ struct fl_store {
     enum fl_status (*run_update)(struct fl_store *store, const struct fl_run_row *row);
     enum fl_status (*version_put)(struct fl_store *store, struct fl_run_key run,
                                   const struct fl_version_row *row);
-    /* The version's state blob is no longer referred to; the caller removes it after the commit. */
+    /* The version's state blob is no longer referred to, and goes after the commit. */
     enum fl_status (*version_drop_blob)(struct fl_store *store, struct fl_run_key run, uint64_t number);
     enum fl_status (*round_put)(struct fl_store *store, struct fl_run_key run,
                                 const struct fl_round_status *row);
@@ -171,15 +173,20 @@ struct fl_store {
     enum fl_status (*receipts_freeze)(struct fl_store *store, struct fl_run_key run, uint64_t round);
     /* Forgets the payloads, not the receipts, that entered this round; their blobs go after the commit. */
     enum fl_status (*payloads_drop)(struct fl_store *store, struct fl_run_key run, uint64_t round);
-    /* Appends the payload (any thread). FL_ERR_NOT_FOUND. */
+    /* Appends the payload (any thread). FL_ERR_NOT_FOUND; FL_ERR_CORRUPT: it is not what was put. */
     enum fl_status (*payload_get)(struct fl_store *store, struct fl_run_key run, const char *client,
                                   uint64_t seq, struct fl_buf *payload);
 
-    /* Writes an immutable blob from its parts, durable on return (any thread). */
-    enum fl_status (*blob_write)(struct fl_store *store, const char *name, const struct fl_bytes *parts,
-                                 size_t count);
-    /* Appends the blob (any thread). FL_ERR_NOT_FOUND. */
-    enum fl_status (*blob_read)(struct fl_store *store, const char *name, struct fl_buf *blob);
+    /* An immutable blob of size bytes, in pieces (any thread). After blob_begin it is ended once: keep:
+     * durable under its name when that returns FL_OK; else it never was. */
+    enum fl_status (*blob_begin)(struct fl_store *store, const char *name, uint64_t size,
+                                 struct fl_blob_writer **ret_writer);
+    enum fl_status (*blob_put)(struct fl_store *store, struct fl_blob_writer *writer, uint64_t offset,
+                               struct fl_bytes data);
+    enum fl_status (*blob_end)(struct fl_store *store, struct fl_blob_writer *writer, int keep);
+    /* Exactly size bytes from offset (any thread). FL_ERR_NOT_FOUND; FL_ERR_CORRUPT: it is too short. */
+    enum fl_status (*blob_read)(struct fl_store *store, const char *name, uint64_t offset, void *ret_data,
+                                size_t size);
     /* Removes blobs that nothing durable refers to. Failure is not told: the sweep at start comes by. */
     void (*blob_remove)(struct fl_store *store, const char *name);
     /* Removes every blob that no row names (rule R12). Only while no worker writes. */

@@ -150,12 +150,10 @@ static struct fl_http_answer message_answer(const struct api_call *call, const s
 /* The version as entity tag; parts are given of snapshots only. */
 static void tag_model(struct fl_http_answer *answer, const struct fl_reply *reply)
 {
-    struct fl_model_message message;
     if (answer->status != 200 || !reply->body)
         return;
     fl_version_to_text(&reply->version, answer->etag);
-    answer->whole_only =
-        fl_model_message_decode(fl_shared_view(reply->body), &message) || message.form != FL_FORM_SNAPSHOT;
+    answer->whole_only = !reply->in_parts;
 }
 
 static void on_collect(struct fl_loop_call *loop_call, const struct fl_reply *reply)
@@ -179,6 +177,22 @@ static void on_release(struct fl_loop_call *loop_call, enum fl_loop_outcome outc
 
 /* -- requests -----------------------------------------------------------------------------------------------
  */
+
+/* The snapshot of which a part is asked for, by its entity tag (rule R16); anything else is no such wish. */
+static void read_want(struct api_call *call)
+{
+    struct fl_request *request = &call->call.request;
+    const char *tag = fl_http_header(call->exchange, "If-Range");
+    char text[FL_HTTP_ETAG_BYTES];
+    size_t size = tag ? strlen(tag) : 0;
+
+    if (!fl_http_header(call->exchange, "Range") || size < 3 || size - 2 >= sizeof(text) || tag[0] != '"' ||
+        tag[size - 1] != '"')
+        return;
+    memcpy(text, tag + 1, size - 2);
+    text[size - 2] = '\0';
+    request->has_want = fl_version_from_text(text, &request->want) == FL_OK;
+}
 
 /* Query parameters of work, model and update. */
 static enum fl_status read_query(struct api_call *call)
@@ -294,6 +308,8 @@ static void on_request(void *user, struct fl_http_exchange *exchange)
         memcpy(request->key, peer->key, FL_DIGEST_SIZE);
         request->public_key = (struct fl_bytes){peer->public_key, peer->public_key_size};
     }
+    if (call->route.kind == FL_ROUTE_MODEL)
+        read_want(call);
     if (read_query(call)) {
         answer_now(exchange, fl_answer_error(400, FL_ERR_FORMAT, "malformed query parameter",
                                              "have=EPOCH.NUMBER.DIGEST, wait=MILLISECONDS, epoch=EPOCH"));

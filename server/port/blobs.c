@@ -1,11 +1,13 @@
 #include "server/port/blobs.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "platform/dir.h"
 #include "platform/spool.h"
+#include "server/core/store.h"
 #include "server/port/database.h"
 
 struct fl_blobs {
@@ -57,28 +59,126 @@ void fl_blobs_forgo_sync(struct fl_blobs *blobs)
     blobs->unsynced = 1;
 }
 
-/* --- in memory --- */
+/* --- writing --- */
 
-static enum fl_status memory_write(struct fl_blobs *blobs, const char *name, const struct fl_bytes *parts,
-                                   size_t count)
+struct fl_blob_writer {
+    struct fl_blobs *blobs;
+    char name[FL_BLOB_NAME_BYTES];
+    struct fl_spool spool; /* in a folder */
+    struct fl_buf whole;   /* in memory */
+};
+
+static enum fl_status log_failure(const char *name, enum fl_status st, const struct fl_error *err)
 {
-    struct fl_buf whole;
-    enum fl_status st = FL_OK;
-
-    fl_buf_init(&whole, SIZE_MAX);
-    for (size_t i = 0; i < count && !st; i++)
-        st = fl_buf_append(&whole, parts[i].data, parts[i].size);
-    if (!st) {
-        struct fl_query *query = fl_query_begin(blobs->memory, sql_write);
-        fl_query_put_text(query, name);
-        fl_query_put_blob(query, whole.data, whole.size);
-        st = fl_query_run(query);
-    }
-    fl_buf_done(&whole);
+    if (st)
+        fl_log(FL_LOG_ERROR, "server.store", "blob=%s status=%s; %s", name, fl_status_name(st), err->text);
     return st;
 }
 
-static enum fl_status memory_read(struct fl_blobs *blobs, const char *name, struct fl_buf *blob)
+static enum fl_status begin(struct fl_blob_writer *writer, uint64_t size)
+{
+    struct fl_blobs *blobs = writer->blobs;
+    struct fl_error err;
+    uint8_t *at;
+    enum fl_status st;
+
+    if (blobs->memory) {
+        st = fl_buf_extend(&writer->whole, (size_t)size, &at);
+        if (!st)
+            memset(at, 0, (size_t)size);
+        return st;
+    }
+    st = fl_spool_begin(&writer->spool, blobs->dir, FL_FILE_SECRET, &err);
+    if (!st)
+        writer->spool.unsynced = blobs->unsynced;
+    return log_failure(writer->name, st, &err);
+}
+
+enum fl_status fl_blobs_begin(struct fl_blobs *blobs, const char *name, uint64_t size,
+                              struct fl_blob_writer **ret_writer)
+{
+    struct fl_blob_writer *writer = calloc(1, sizeof *writer);
+    enum fl_status st;
+
+    if (!writer)
+        return FL_ERR_NOMEM;
+    writer->blobs = blobs;
+    snprintf(writer->name, sizeof writer->name, "%s", name);
+    fl_buf_init(&writer->whole, SIZE_MAX);
+    st = begin(writer, size);
+    if (st)
+        free(writer);
+    else
+        *ret_writer = writer;
+    return st;
+}
+
+enum fl_status fl_blobs_put(struct fl_blob_writer *writer, uint64_t offset, struct fl_bytes data)
+{
+    struct fl_error err;
+
+    if (!writer->blobs->memory)
+        return log_failure(writer->name, fl_spool_put(&writer->spool, offset, data, &err), &err);
+    if (offset > writer->whole.size || data.size > writer->whole.size - offset)
+        return FL_ERR_RANGE;
+    if (data.size)
+        memcpy(writer->whole.data + offset, data.data, data.size);
+    return FL_OK;
+}
+
+static enum fl_status keep_memory(struct fl_blob_writer *writer)
+{
+    struct fl_query *query = fl_query_begin(writer->blobs->memory, sql_write);
+
+    fl_query_put_text(query, writer->name);
+    fl_query_put_blob(query, writer->whole.data, writer->whole.size);
+    return fl_query_run(query);
+}
+
+static enum fl_status keep_file(struct fl_blob_writer *writer)
+{
+    struct fl_blobs *blobs = writer->blobs;
+    char path[FL_PATH_SIZE];
+    struct fl_error err;
+    enum fl_status st = fl_path_join(blobs->dir, writer->name, path, &err);
+
+    if (!st)
+        st = fl_spool_commit(&writer->spool, path, &err);
+    if (!st && !blobs->unsynced)
+        st = fl_dir_sync(blobs->dir, &err);
+    return log_failure(writer->name, st, &err);
+}
+
+enum fl_status fl_blobs_end(struct fl_blob_writer *writer, int keep)
+{
+    enum fl_status st = FL_OK;
+
+    if (keep)
+        st = writer->blobs->memory ? keep_memory(writer) : keep_file(writer);
+    if (!writer->blobs->memory)
+        fl_spool_abort(&writer->spool);
+    fl_buf_done(&writer->whole);
+    free(writer);
+    return st;
+}
+
+enum fl_status fl_blobs_write(struct fl_blobs *blobs, const char *name, struct fl_bytes data)
+{
+    struct fl_blob_writer *writer;
+    enum fl_status st = fl_blobs_begin(blobs, name, data.size, &writer), ended;
+
+    if (st)
+        return st;
+    st = fl_blobs_put(writer, 0, data);
+    ended = fl_blobs_end(writer, !st);
+    return st ? st : ended;
+}
+
+/* --- reading --- */
+
+/* In memory: a part of the blob, or all of it with size SIZE_MAX, is appended to part. */
+static enum fl_status memory_read(struct fl_blobs *blobs, const char *name, uint64_t offset, size_t size,
+                                  struct fl_buf *part)
 {
     struct fl_query *query = fl_query_begin(blobs->memory, sql_read);
     int row = 0;
@@ -90,48 +190,14 @@ static enum fl_status memory_read(struct fl_blobs *blobs, const char *name, stru
         st = FL_ERR_NOT_FOUND;
     if (!st) {
         struct fl_bytes data = fl_query_take_blob(query);
-        st = fl_buf_append(blob, data.data, data.size);
+        if (size == SIZE_MAX)
+            size = data.size;
+        if (offset > data.size || size > data.size - offset)
+            st = FL_ERR_CORRUPT;
+        else
+            st = fl_buf_append(part, data.data + offset, size);
     }
     fl_query_end(query);
-    return st;
-}
-
-/* --- in a folder --- */
-
-static enum fl_status folder_write(struct fl_blobs *blobs, const char *name, const struct fl_bytes *parts,
-                                   size_t count, struct fl_error *err)
-{
-    char path[FL_PATH_SIZE];
-    struct fl_spool spool;
-    enum fl_status st = fl_path_join(blobs->dir, name, path, err);
-
-    if (!st)
-        st = fl_spool_begin(&spool, blobs->dir, FL_FILE_SECRET, err);
-    if (st)
-        return st;
-    spool.unsynced = blobs->unsynced;
-    for (size_t i = 0; i < count && !st; i++)
-        st = fl_spool_append(&spool, parts[i], err);
-    if (st)
-        fl_spool_abort(&spool);
-    else
-        st = fl_spool_commit(&spool, path, err);
-    if (!st && !blobs->unsynced)
-        st = fl_dir_sync(blobs->dir, err);
-    return st;
-}
-
-enum fl_status fl_blobs_write(struct fl_blobs *blobs, const char *name, const struct fl_bytes *parts,
-                              size_t count)
-{
-    struct fl_error err;
-    enum fl_status st;
-
-    if (blobs->memory)
-        return memory_write(blobs, name, parts, count);
-    st = folder_write(blobs, name, parts, count, &err);
-    if (st)
-        fl_log(FL_LOG_ERROR, "server.store", "blob=%s status=%s; %s", name, fl_status_name(st), err.text);
     return st;
 }
 
@@ -142,12 +208,32 @@ enum fl_status fl_blobs_read(struct fl_blobs *blobs, const char *name, struct fl
     enum fl_status st;
 
     if (blobs->memory)
-        return memory_read(blobs, name, blob);
+        return memory_read(blobs, name, 0, SIZE_MAX, blob);
     st = fl_path_join(blobs->dir, name, path, &err);
     if (!st)
         st = fl_file_read(path, blob, &err);
-    if (st)
-        fl_log(FL_LOG_ERROR, "server.store", "blob=%s status=%s; %s", name, fl_status_name(st), err.text);
+    return log_failure(name, st, &err);
+}
+
+enum fl_status fl_blobs_read_at(struct fl_blobs *blobs, const char *name, uint64_t offset, void *ret_data,
+                                size_t size)
+{
+    char path[FL_PATH_SIZE];
+    struct fl_error err;
+    struct fl_buf part;
+    enum fl_status st;
+
+    if (!blobs->memory) {
+        st = fl_path_join(blobs->dir, name, path, &err);
+        if (!st)
+            st = fl_file_read_at(path, offset, ret_data, size, &err);
+        return st == FL_ERR_NOT_FOUND ? st : log_failure(name, st, &err);
+    }
+    fl_buf_init(&part, size);
+    st = memory_read(blobs, name, offset, size, &part);
+    if (!st && size)
+        memcpy(ret_data, part.data, size);
+    fl_buf_done(&part);
     return st;
 }
 

@@ -172,6 +172,7 @@ static enum fl_status start(struct serving *serving, const char *dir, const stru
     (void)fl_certificate_watch_look(&serving->certificates, NULL, wall_s());
     struct fl_loop_config loop =
         fl_deployment_loop(&serving->deployment, (size_t)config->connections + ADMIN_CONNECTIONS);
+    loop.snapshots = (struct fl_snapshot_limits){(size_t)config->snapshots_kept, config->snapshots_keep_ms};
     if ((st = fl_loop_new(&loop, &serving->loop, err)) || (st = start_operators(serving, config, err)) ||
         (st = start_clients(serving, config, err)))
         return st;

@@ -19,6 +19,7 @@
 #define CONNECTION_BYTES  ((size_t)32 << 10)  /* of libmicrohttpd for each connection */
 #define SPARE_CONNECTIONS 64                  /* of each thread, that are being refused or end */
 #define STRANGER_BYTES    ((size_t)2 << 20)   /* of all bodies of peers without a certificate */
+#define STREAM_BYTES      ((size_t)64 << 10)  /* read at once of a body that is not in memory */
 #define STOP_WAIT_MS      2000                /* for answers to reach their peers when stopping */
 
 struct connection {
@@ -165,12 +166,55 @@ static void unref_body(void *body)
     fl_shared_unref(body);
 }
 
+/* A part of a body that is read while it is sent. */
+struct streamed {
+    struct fl_shared *body;
+    struct fl_range range;
+};
+
+static ssize_t read_streamed(void *user, uint64_t at, char *to, size_t most)
+{
+    struct streamed *streamed = user;
+    size_t left = streamed->range.size - (size_t)at, size = left < most ? left : most;
+
+    return fl_shared_read(streamed->body, streamed->range.offset + (size_t)at, (uint8_t *)to, size)
+               ? MHD_CONTENT_READER_END_WITH_ERROR
+               : (ssize_t)size;
+}
+
+static void free_streamed(void *user)
+{
+    struct streamed *streamed = user;
+
+    fl_shared_unref(streamed->body);
+    free(streamed);
+}
+
+static struct MHD_Response *stream_of(struct fl_shared *body, struct fl_range range)
+{
+    struct streamed *streamed = malloc(sizeof(*streamed));
+    struct MHD_Response *response = NULL;
+
+    if (streamed) {
+        *streamed = (struct streamed){body, range};
+        response = MHD_create_response_from_callback(range.size, STREAM_BYTES, read_streamed, streamed,
+                                                     free_streamed);
+    }
+    if (!response) {
+        fl_shared_unref(body);
+        free(streamed);
+    }
+    return response;
+}
+
 static struct MHD_Response *response_of(struct fl_shared *body, struct fl_range range)
 {
     if (!body || range.size == 0) {
         fl_shared_unref(body);
         return MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
     }
+    if (fl_shared_view(body).size < fl_shared_size(body))
+        return stream_of(body, range);
     const uint8_t *data = fl_shared_view(body).data + range.offset;
     struct MHD_Response *response =
         MHD_create_response_from_buffer_with_free_callback_cls(range.size, (void *)data, unref_body, body);
@@ -217,7 +261,7 @@ static void add_headers(struct fl_http_exchange *exchange, struct MHD_Response *
 static enum MHD_Result send_answer(struct fl_http_exchange *exchange)
 {
     struct fl_http_answer *answer = &exchange->answer;
-    size_t total = fl_shared_view(answer->body).size;
+    size_t total = fl_shared_size(answer->body);
     struct fl_range range = {.offset = 0, .size = total};
     enum fl_range_kind kind = FL_RANGE_WHOLE;
     char length[24];

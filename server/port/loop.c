@@ -391,6 +391,8 @@ static enum fl_status loop_init(const struct fl_loop_config *config, struct fl_l
                                       config->mac_key, &loop->server);
     if (st)
         return fl_error_set(err, st, "cannot load the server's state: %s", fl_status_text(st));
+    if (config->snapshots.kept)
+        fl_server_limit_snapshots(loop->server, &config->snapshots);
     return FL_OK;
 }
 

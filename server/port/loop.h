@@ -37,8 +37,9 @@ struct fl_loop_config {
     const struct fl_env *env;
     struct fl_store *store;
     const struct fl_kernels *kernels;
-    const uint8_t *mac_key; /* FL_DIGEST_SIZE bytes */
-    size_t waiting_max;     /* calls that may wait for an answer at once */
+    const uint8_t *mac_key;              /* FL_DIGEST_SIZE bytes */
+    size_t waiting_max;                  /* calls that may wait for an answer at once */
+    struct fl_snapshot_limits snapshots; /* kept 0: those of the core */
     /* As fl_server_effects.issue. */
     enum fl_status (*issue)(void *user, struct fl_bytes public_key, const char *client_id,
                             struct fl_buf *chain);

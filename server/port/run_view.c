@@ -59,6 +59,8 @@ void fl_run_view_totals(const struct fl_json *run, FILE *out)
             "updates", fl_json_uint(run, "updates_accepted"), fl_json_uint(run, "updates_late"),
             fl_json_uint(run, "updates_invalid"), fl_json_uint(run, "updates_ended"),
             fl_json_uint(run, "dropped"));
+    if (*fl_json_text(run, "problem"))
+        fprintf(out, "%-10s%s\n", "problem", fl_json_text(run, "problem"));
     if (fl_json_uint(run, "restores") > 0)
         fprintf(out, "%-10s%" PRIu64 " times from a backup, %" PRIu64 " accepted updates known to be lost\n",
                 "restored", fl_json_uint(run, "restores"), fl_json_uint(run, "lost"));

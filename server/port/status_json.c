@@ -50,6 +50,7 @@ static void put_run(struct fl_json_writer *writer, const struct fl_run_status *r
         {"dropped", run->dropped},
         {"restores", run->restores},
         {"lost", run->lost},
+        {"snapshots", run->snapshots},
         {"uplink_bytes", run->uplink_bytes},
         {"uplink_dense_bytes", run->uplink_dense_bytes},
         {"uplink_header_bytes", run->uplink_header_bytes},
@@ -65,6 +66,7 @@ static void put_run(struct fl_json_writer *writer, const struct fl_run_status *r
     fl_json_put_text(writer, "state", run->info.state == FL_RUN_ENDED ? "ended" : "active");
     fl_json_put_text(writer, "phase", run->phase);
     fl_json_put_text(writer, "digest", digest);
+    fl_json_put_text(writer, "problem", run->problem);
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         fl_json_put_uint(writer, numbers[i].key, numbers[i].value);
     fl_json_put_double(writer, "residual_norm", run->residual_norm);

@@ -4,8 +4,8 @@
 #ifndef FL_SERVER_PORT_STORE_SCHEMA_H
 #define FL_SERVER_PORT_STORE_SCHEMA_H
 
-#define FL_STORE_SCHEMA_VERSION      2
-#define FL_STORE_SCHEMA_VERSION_TEXT "2"
+#define FL_STORE_SCHEMA_VERSION      3
+#define FL_STORE_SCHEMA_VERSION_TEXT "3"
 
 /* What came with version 2 (rule R13). */
 #define FL_STORE_SCHEMA_RESTORE                                                                              \
@@ -65,6 +65,7 @@ static const char fl_store_schema[] =
     " examples INTEGER NOT NULL, correct INTEGER NOT NULL, loss_sum REAL NOT NULL,"
     " payload_blob TEXT, payload BLOB, judged_epoch INTEGER NOT NULL DEFAULT 0,"
     " total INTEGER NOT NULL DEFAULT 0,"
+    " payload_sum INTEGER,"
     " PRIMARY KEY(run, epoch, client, seq)"
     ");"
     "CREATE INDEX receipts_open ON receipts(run, epoch) WHERE verdict='accepted' AND applied_round IS NULL;"
@@ -84,6 +85,11 @@ static const char fl_store_schema_from_1[] =
     "UPDATE receipts SET judged_epoch=epoch, total=(SELECT COUNT(*) FROM receipts other WHERE"
     " other.run=receipts.run AND other.epoch=receipts.epoch AND other.client=receipts.client"
     " AND other.seq<=receipts.seq AND other.verdict='accepted');"
-    "PRAGMA user_version=" FL_STORE_SCHEMA_VERSION_TEXT ";COMMIT";
+    "PRAGMA user_version=2;COMMIT";
+
+/* From version 2, which had no sums of payloads: those that it stored stay without. */
+static const char fl_store_schema_from_2[] = "BEGIN IMMEDIATE;"
+                                             "ALTER TABLE receipts ADD COLUMN payload_sum INTEGER;"
+                                             "PRAGMA user_version=3;COMMIT";
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "protocol/digest.h"
 #include "server/port/store_parts.h"
 #include "server/port/store_schema.h"
 
@@ -92,13 +93,15 @@ const char *const fl_store_verdicts[4] = {"accepted", "late", "ended", "invalid"
 static enum fl_status payload_get(struct fl_store *calls, struct fl_run_key run, const char *client,
                                   uint64_t seq, struct fl_buf *payload)
 {
-    static const char sql[] = "SELECT payload_blob,payload FROM receipts"
+    static const char sql[] = "SELECT payload_blob,payload_sum,payload FROM receipts"
                               " WHERE run=? AND epoch=? AND client=? AND seq=?";
     struct fl_sqlite_store *store = fl_sqlite_store_of(calls);
     struct fl_query *query = fl_sqlite_store_query(store, sql, run);
     char blob[FL_BLOB_NAME_BYTES] = "";
+    size_t before = payload->size;
+    uint64_t sum = 0;
     enum fl_status st;
-    int row = 0;
+    int row = 0, has_sum = 0;
 
     fl_query_put_text(query, client);
     fl_query_put_u64(query, seq);
@@ -107,6 +110,10 @@ static enum fl_status payload_get(struct fl_store *calls, struct fl_run_key run,
         st = FL_ERR_NOT_FOUND;
     if (!st)
         st = fl_query_copy_text(query, blob, sizeof blob);
+    if (!st) {
+        has_sum = !fl_query_is_null(query); /* a receipt of schema 2 or before has none */
+        sum = fl_query_take_u64(query);
+    }
     if (!st && !blob[0]) {
         struct fl_bytes bytes = fl_query_take_blob(query);
         st = bytes.data ? fl_buf_append(payload, bytes.data, bytes.size) : FL_ERR_NOT_FOUND;
@@ -114,18 +121,35 @@ static enum fl_status payload_get(struct fl_store *calls, struct fl_run_key run,
     fl_query_end(query);
     if (!st && blob[0])
         st = fl_blobs_read(store->blobs, blob, payload);
+    if (!st && has_sum &&
+        sum != fl_digest_sum((struct fl_bytes){payload->data + before, payload->size - before}))
+        st = FL_ERR_CORRUPT;
     return st;
 }
 
-static enum fl_status blob_write(struct fl_store *calls, const char *name, const struct fl_bytes *parts,
-                                 size_t count)
+static enum fl_status blob_begin(struct fl_store *calls, const char *name, uint64_t size,
+                                 struct fl_blob_writer **ret_writer)
 {
-    return fl_blobs_write(fl_sqlite_store_of(calls)->blobs, name, parts, count);
+    return fl_blobs_begin(fl_sqlite_store_of(calls)->blobs, name, size, ret_writer);
 }
 
-static enum fl_status blob_read(struct fl_store *calls, const char *name, struct fl_buf *blob)
+static enum fl_status blob_put(struct fl_store *calls, struct fl_blob_writer *writer, uint64_t offset,
+                               struct fl_bytes data)
 {
-    return fl_blobs_read(fl_sqlite_store_of(calls)->blobs, name, blob);
+    (void)calls;
+    return fl_blobs_put(writer, offset, data);
+}
+
+static enum fl_status blob_end(struct fl_store *calls, struct fl_blob_writer *writer, int keep)
+{
+    (void)calls;
+    return fl_blobs_end(writer, keep);
+}
+
+static enum fl_status blob_read(struct fl_store *calls, const char *name, uint64_t offset, void *ret_data,
+                                size_t size)
+{
+    return fl_blobs_read_at(fl_sqlite_store_of(calls)->blobs, name, offset, ret_data, size);
 }
 
 static void blob_remove(struct fl_store *calls, const char *name)
@@ -167,11 +191,9 @@ static enum fl_status prepare_schema(struct fl_sqlite_store *store, const char *
     if (!st)
         version = fl_query_take_i64(query);
     fl_query_end(query);
-    if (!st && version == 1) {
-        st = fl_database_execute(store->database, fl_store_schema_from_1);
-        if (!st)
-            version = FL_STORE_SCHEMA_VERSION;
-    }
+    for (; !st && version > 0 && version < FL_STORE_SCHEMA_VERSION; version++)
+        st = fl_database_execute(store->database,
+                                 version == 1 ? fl_store_schema_from_1 : fl_store_schema_from_2);
     if (!st && version != 0 && version != FL_STORE_SCHEMA_VERSION)
         return fl_error_set(err, FL_ERR_VERSION, "%s: made by another version of fl-server (schema %lld)",
                             path, (long long)version);
@@ -201,7 +223,9 @@ enum fl_status fl_store_open(const char *path, const char *blob_dir, struct fl_e
     store->calls.commit = commit;
     store->calls.rollback = rollback;
     store->calls.payload_get = payload_get;
-    store->calls.blob_write = blob_write;
+    store->calls.blob_begin = blob_begin;
+    store->calls.blob_put = blob_put;
+    store->calls.blob_end = blob_end;
     store->calls.blob_read = blob_read;
     store->calls.blob_remove = blob_remove;
     store->calls.blob_sweep = blob_sweep;

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "protocol/digest.h"
+
 #define ROW_PAYLOAD_BYTES ((size_t)64 << 10) /* larger payloads go to blobs (rule R9) */
 
 static enum fl_status finish(struct fl_store *calls, struct fl_query *query, const char *what)
@@ -109,11 +111,33 @@ static enum fl_status version_put(struct fl_store *calls, struct fl_run_key run,
     return finish(calls, query, "version_put");
 }
 
+/* Notes the blobs of one column that the query names, to be removed with the commit. */
+static enum fl_status note_dropped(struct fl_sqlite_store *store, struct fl_query *query, const char *what)
+{
+    enum fl_status st;
+    int row;
+
+    while (!(st = fl_query_step(query, &row)) && row &&
+           !(st = fl_blob_names_add(&store->dropped, fl_query_take_text(query))))
+        ;
+    fl_query_end(query);
+    return fl_sqlite_store_log(store, what, st);
+}
+
 static enum fl_status version_drop_blob(struct fl_store *calls, struct fl_run_key run, uint64_t number)
 {
+    static const char names[] = "SELECT state_blob FROM versions WHERE run=? AND epoch=? AND number=?"
+                                " AND state_blob IS NOT NULL";
     static const char sql[] = "UPDATE versions SET state_blob=NULL WHERE run=? AND epoch=? AND number=?";
-    struct fl_query *query = fl_sqlite_store_query(fl_sqlite_store_of(calls), sql, run);
+    struct fl_sqlite_store *store = fl_sqlite_store_of(calls);
+    struct fl_query *query = fl_sqlite_store_query(store, names, run);
+    enum fl_status st;
 
+    fl_query_put_u64(query, number);
+    st = note_dropped(store, query, "version_drop_blob");
+    if (st)
+        return st;
+    query = fl_sqlite_store_query(store, sql, run);
     fl_query_put_u64(query, number);
     return finish(calls, query, "version_drop_blob");
 }
@@ -162,13 +186,14 @@ static enum fl_status write_payload(struct fl_sqlite_store *store, struct fl_run
     snprintf(ret_name, FL_BLOB_NAME_BYTES, "%s.%llu.%s.%llu.update", run.name, (unsigned long long)run.epoch,
              row->client, (unsigned long long)row->seq);
     st = fl_blob_names_add(&store->written, ret_name);
-    return st ? st : fl_blobs_write(store->blobs, ret_name, &payload, 1);
+    return st ? st : fl_blobs_write(store->blobs, ret_name, payload);
 }
 
 static enum fl_status receipt_put(struct fl_store *calls, struct fl_run_key run,
                                   const struct fl_receipt_row *row, struct fl_bytes payload)
 {
-    static const char sql[] = "INSERT INTO receipts VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+    static const char sql[] =
+        "INSERT INTO receipts VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
     struct fl_sqlite_store *store = fl_sqlite_store_of(calls);
     char blob[FL_BLOB_NAME_BYTES];
     int in_row = payload.size <= ROW_PAYLOAD_BYTES;
@@ -207,6 +232,10 @@ static enum fl_status receipt_put(struct fl_store *calls, struct fl_run_key run,
         fl_query_put_null(query);
     fl_query_put_u64(query, row->epoch);
     fl_query_put_u64(query, row->total);
+    if (row->verdict == FL_VERDICT_ACCEPTED)
+        fl_query_put_u64(query, fl_digest_sum(payload));
+    else
+        fl_query_put_null(query);
     return finish(calls, query, "receipt_put");
 }
 
@@ -220,33 +249,21 @@ static enum fl_status receipts_freeze(struct fl_store *calls, struct fl_run_key 
     return finish(calls, query, "receipts_freeze");
 }
 
-/* Notes the blobs that go when this round's payloads do. */
-static enum fl_status note_dropped(struct fl_sqlite_store *store, struct fl_run_key run, uint64_t round)
-{
-    static const char sql[] = "SELECT payload_blob FROM receipts WHERE run=? AND epoch=?"
-                              " AND applied_round=? AND payload_blob IS NOT NULL";
-    struct fl_query *query = fl_sqlite_store_query(store, sql, run);
-    enum fl_status st;
-    int row;
-
-    fl_query_put_u64(query, round);
-    while (!(st = fl_query_step(query, &row)) && row &&
-           !(st = fl_blob_names_add(&store->dropped, fl_query_take_text(query))))
-        ;
-    fl_query_end(query);
-    return fl_sqlite_store_log(store, "payloads_drop", st);
-}
-
 static enum fl_status payloads_drop(struct fl_store *calls, struct fl_run_key run, uint64_t round)
 {
+    static const char names[] = "SELECT payload_blob FROM receipts WHERE run=? AND epoch=?"
+                                " AND applied_round=? AND payload_blob IS NOT NULL";
     static const char sql[] = "UPDATE receipts SET payload=NULL,payload_blob=NULL"
                               " WHERE run=? AND epoch=? AND applied_round=?";
     struct fl_sqlite_store *store = fl_sqlite_store_of(calls);
-    enum fl_status st = note_dropped(store, run, round);
+    struct fl_query *query = fl_sqlite_store_query(store, names, run);
+    enum fl_status st;
 
+    fl_query_put_u64(query, round);
+    st = note_dropped(store, query, "payloads_drop");
     if (st)
         return st;
-    struct fl_query *query = fl_sqlite_store_query(store, sql, run);
+    query = fl_sqlite_store_query(store, sql, run);
     fl_query_put_u64(query, round);
     return finish(calls, query, "payloads_drop");
 }

@@ -227,10 +227,11 @@ static void answer(struct simulation *sim, const struct parked_reply *reply)
             sim->result->messages_lost++;
             arrival->event.status = FL_ERR_NETWORK;
         } else {
-            struct fl_bytes body = fl_shared_view(reply->body);
             arrival->event.http_status = reply->http_status;
             arrival->event.retry_after_ms = reply->retry_after_ms;
-            fail(sim, fl_buf_append(&arrival->body, body.data, body.size));
+            uint8_t *at;
+            fail(sim, fl_buf_extend(&arrival->body, fl_shared_size(reply->body), &at));
+            fail(sim, fl_shared_read(reply->body, 0, at, arrival->body.size));
         }
         return;
     }

@@ -42,6 +42,22 @@ static void env_hmac(void *user, struct fl_bytes key, struct fl_bytes data, uint
     fl_hmac_sha256(key, data, ret_mac);
 }
 
+/* A reference to the body, or to a copy in memory of one that is not. */
+static struct fl_shared *hold_body(struct fl_shared *body)
+{
+    struct fl_shared *copy;
+    struct fl_buf bytes;
+    uint8_t *at;
+
+    if (fl_shared_view(body).size == fl_shared_size(body))
+        return fl_shared_ref(body);
+    fl_buf_init(&bytes, SIZE_MAX);
+    assert_ok(fl_buf_extend(&bytes, fl_shared_size(body), &at));
+    assert_ok(fl_shared_read(body, 0, at, bytes.size));
+    assert_ok(fl_shared_new(&bytes, &copy));
+    return copy;
+}
+
 static void hold_answer(void *user, uint64_t ticket, const struct fl_reply *reply)
 {
     struct bench *bench = user;
@@ -54,7 +70,8 @@ static void hold_answer(void *user, uint64_t ticket, const struct fl_reply *repl
     answer->http_status = reply->http_status;
     answer->error = reply->error;
     snprintf(answer->text, sizeof answer->text, "%s", reply->text ? reply->text : "");
-    answer->body = fl_shared_ref(reply->body);
+    answer->body = hold_body(reply->body);
+    answer->in_parts = reply->in_parts;
     answer->version = reply->version;
     snprintf(answer->token, sizeof answer->token, "%s", reply->token ? reply->token : "");
     answer->run_count = reply->run_count;
@@ -102,6 +119,8 @@ static void open_server(struct bench *bench)
     }
     assert_ok(fl_server_new(&bench->env, bench->faulty, fl_kernels_pick(), &bench->effects, mac_key,
                             &bench->server));
+    if (bench->snapshots.kept)
+        fl_server_limit_snapshots(bench->server, &bench->snapshots);
 }
 
 void bench_init(struct bench *bench, int on_disk)
@@ -112,6 +131,7 @@ void bench_init(struct bench *bench, int on_disk)
     bench->effects = (struct fl_server_effects){bench, hold_answer, hold_job, issue};
     fl_random_init(&bench->random, 77, 0);
     bench->now_ms = 1000;
+    bench->snapshots = (struct fl_snapshot_limits){1000, FL_SNAPSHOTS_KEEP_MS}; /* always the newest */
     if (on_disk) {
         /* in memory where there is such a folder: hundreds of runs fsync here */
         strcpy(bench->dir, access("/dev/shm", W_OK) ? "/tmp/fl-server-XXXXXX" : "/dev/shm/fl-server-XXXXXX");
@@ -562,6 +582,16 @@ static struct fl_published *load_version(struct audit *audit, size_t number)
     return published;
 }
 
+static double *read_x(const struct audit *audit, const struct fl_published *published)
+{
+    double *x = malloc(audit->elems * sizeof *x);
+
+    for (size_t chunk = 0; chunk < fl_state_chunks(audit->elems); chunk++)
+        assert_ok(fl_state_read_x(audit->bench->store, published->blob, audit->elems, chunk,
+                                  published->x_sums[chunk], x + chunk * FL_STATE_CHUNK_ELEMS));
+    return x;
+}
+
 double *bench_read_x(struct bench *bench, const struct fl_run_spec *spec, struct fl_version *ret_version,
                      float **ret_x_hat)
 {
@@ -569,8 +599,7 @@ double *bench_read_x(struct bench *bench, const struct fl_run_spec *spec, struct
 
     audit_open(&audit, bench, spec);
     struct fl_published *published = load_version(&audit, audit.version_count - 1);
-    double *x = malloc(audit.elems * sizeof *x);
-    memcpy(x, published->x, audit.elems * sizeof *x);
+    double *x = read_x(&audit, published);
     *ret_version = published->version;
     if (ret_x_hat) {
         *ret_x_hat = malloc(audit.elems * sizeof(float));
@@ -619,9 +648,8 @@ double *bench_replay_x(struct bench *bench, const struct fl_run_spec *spec, uint
     audit_open(&audit, bench, spec);
     struct fl_published *first = load_version(&audit, 0);
     struct fl_run_key key = {spec->name, audit.run.epoch};
-    audit.x = malloc(audit.elems * sizeof *audit.x);
+    audit.x = read_x(&audit, first);
     audit.sum = malloc(audit.elems * sizeof *audit.sum);
-    memcpy(audit.x, first->x, audit.elems * sizeof *audit.x);
     fl_published_unref(first);
     for (audit.round = 1; audit.round < audit.version_count; audit.round++) {
         memset(audit.sum, 0, audit.elems * sizeof *audit.sum);

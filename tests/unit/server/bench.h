@@ -20,7 +20,8 @@ struct bench_answer {
     int http_status;
     enum fl_status error;
     char text[200];
-    struct fl_shared *body;
+    struct fl_shared *body; /* in memory */
+    int in_parts;
     struct fl_version version;
     char token[FL_LIMIT_TOKEN_BYTES + 1];
     struct fl_run_status run;
@@ -52,6 +53,7 @@ struct bench {
     struct fl_store *store;
     struct fl_store *faulty; /* passes calls on to store; its n-th write fails */
     struct fl_server *server;
+    struct fl_snapshot_limits snapshots; /* of servers that are opened from now on */
 
     uint64_t tickets;
     struct fl_request requests[BENCH_REQUESTS]; /* for the next turn */

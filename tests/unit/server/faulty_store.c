@@ -85,9 +85,14 @@ READ(payload_get,
      (struct fl_store * store, struct fl_run_key run, const char *client, uint64_t seq,
       struct fl_buf *payload),
      (INNER(store), run, client, seq, payload))
-WRITE(blob_write, (struct fl_store * store, const char *name, const struct fl_bytes *parts, size_t count),
-      (INNER(store), name, parts, count))
-READ(blob_read, (struct fl_store * store, const char *name, struct fl_buf *blob), (INNER(store), name, blob))
+WRITE(blob_begin,
+      (struct fl_store * store, const char *name, uint64_t size, struct fl_blob_writer **ret_writer),
+      (INNER(store), name, size, ret_writer))
+WRITE(blob_put,
+      (struct fl_store * store, struct fl_blob_writer *writer, uint64_t offset, struct fl_bytes data),
+      (INNER(store), writer, offset, data))
+READ(blob_read, (struct fl_store * store, const char *name, uint64_t offset, void *ret_data, size_t size),
+     (INNER(store), name, offset, ret_data, size))
 READ(blob_sweep, (struct fl_store * store), (INNER(store)))
 READ(receipt_find,
      (struct fl_store * store, struct fl_run_key run, const char *client, uint64_t seq, uint8_t *ret_digest),
@@ -102,6 +107,15 @@ WRITE(stamp_put, (struct fl_store * store, uint64_t stamp), (INNER(store), stamp
 READ(revocations, (struct fl_store * store, fl_revocation_visit_fn visit, void *user),
      (INNER(store), visit, user))
 WRITE(revocation_put, (struct fl_store * store, const struct fl_revocation_row *row), (INNER(store), row))
+
+/* A failure to keep drops. */
+static enum fl_status blob_end(struct fl_store *store, struct fl_blob_writer *writer, int keep)
+{
+    int failed = keep && fails(store);
+    enum fl_status st = INNER(store)->blob_end(INNER(store), writer, keep && !failed);
+
+    return failed ? FL_ERR_IO : st;
+}
 
 static void rollback(struct fl_store *store)
 {
@@ -124,8 +138,9 @@ struct fl_store *faulty_store_new(struct fl_store *inner)
         versions,      rounds,         assignments, receipts,        client_put,    token_put,
         enrolment_put, enrolment_get,  run_create,  run_update,      version_put,   version_drop_blob,
         round_put,     assignment_put, receipt_put, receipts_freeze, payloads_drop, payload_get,
-        blob_write,    blob_read,      blob_remove, blob_sweep,      receipt_find,  losses,
-        loss_put,      stamp,          stamp_put,   revocations,     revocation_put};
+        blob_begin,    blob_put,       blob_end,    blob_read,       blob_remove,   blob_sweep,
+        receipt_find,  losses,         loss_put,    stamp,           stamp_put,     revocations,
+        revocation_put};
     faulty->inner = inner;
     return &faulty->calls;
 }

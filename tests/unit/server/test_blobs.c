@@ -14,7 +14,7 @@ static void test_R9_R11_a_blob_is_synced_before_it_has_its_name_and_its_folder_a
 {
     (void)state;
     char dir[] = "/tmp/fl-test-blobs-XXXXXX", expected[200];
-    struct fl_bytes parts[] = {fl_bytes_from_text("head"), fl_bytes_from_text("body")};
+    struct fl_blob_writer *writer;
     struct fl_blobs *blobs;
     struct fl_error err;
     struct fl_buf read;
@@ -22,7 +22,10 @@ static void test_R9_R11_a_blob_is_synced_before_it_has_its_name_and_its_folder_a
     assert_non_null(mkdtemp(dir));
     assert_ok(fl_blobs_open(dir, &err, &blobs));
     sync_trace_clear();
-    assert_ok(fl_blobs_write(blobs, "run.1.v1.state", parts, 2));
+    assert_ok(fl_blobs_begin(blobs, "run.1.v1.state", 8, &writer));
+    assert_ok(fl_blobs_put(writer, 4, fl_bytes_from_text("body")));
+    assert_ok(fl_blobs_put(writer, 0, fl_bytes_from_text("head")));
+    assert_ok(fl_blobs_end(writer, 1));
     snprintf(expected, sizeof expected, "sync temp; name run.1.v1.state; sync %s; ", strrchr(dir, '/') + 1);
     assert_string_equal(sync_trace(), expected);
     fl_buf_init(&read, 100);

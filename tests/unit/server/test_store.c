@@ -123,21 +123,29 @@ static void test_R9_large_payloads_are_blobs_that_follow_their_row(void **state)
     place_done(&place);
 }
 
+static void write_blob(struct fl_store *store, const char *name)
+{
+    struct fl_blob_writer *writer;
+
+    assert_ok(store->blob_begin(store, name, 5, &writer));
+    assert_ok(store->blob_put(store, writer, 0, fl_bytes_from_text("state")));
+    assert_ok(store->blob_end(store, writer, 1));
+}
+
 static void test_R12_sweep_removes_only_what_no_row_names(void **state)
 {
     (void)state;
     struct place place;
     struct fl_run_key run = {"run", 7};
-    struct fl_bytes part = fl_bytes_from_text("state");
     struct fl_version_row version = {.number = 0, .state_blob = "run.7.v0.state"};
     char path[200];
     size_t size;
 
     place_init(&place);
     struct fl_store *store = place.store;
-    assert_ok(store->blob_write(store, "run.7.v0.state", &part, 1));
-    assert_ok(store->blob_write(store, "run.7.v1.4.state", &part, 1)); /* a crash came before its row */
-    assert_ok(store->blob_write(store, "run.7.c0ffee.9.update", &part, 1));
+    write_blob(store, "run.7.v0.state");
+    write_blob(store, "run.7.v1.4.state"); /* a crash came before its row */
+    write_blob(store, "run.7.c0ffee.9.update");
     snprintf(path, sizeof path, "%s/notes.txt", place.blobs); /* not ours */
     FILE *file = fopen(path, "w");
     assert_non_null(file);
@@ -207,6 +215,58 @@ static void *run_job(void *job)
 {
     fl_job_run(job);
     return NULL;
+}
+
+/* Turns the database and the state blobs of a bench into those that earlier servers wrote. */
+static void make_older(const struct bench *bench, int schema)
+{
+    char command[400];
+
+    snprintf(command, sizeof command, "python3 %s/older_server.py %s/server.sqlite %s/blobs %d",
+             FL_TEST_SUPPORT, bench->dir, bench->dir, schema);
+    assert_int_equal(system(command), 0);
+}
+
+/* In the middle of a run, with an accepted update that is not yet in a version. */
+static void test_a_deployment_of_an_earlier_server_goes_on(void **state)
+{
+    (void)state;
+    for (int schema = 1; schema <= 2; schema++) {
+        struct bench *bench = calloc(1, sizeof *bench);
+        struct fl_run_spec spec = bench_spec("run", 1, 3);
+        struct fl_version version;
+        uint64_t receipts;
+
+        bench_init(bench, 1);
+        bench_enrol(bench, 1);
+        bench_create_run(bench, &spec);
+        for (int round = 1; round <= 3; round++) {
+            struct fl_work work = bench_get_work(bench, &spec, 0);
+            struct fl_buf body;
+            fl_buf_init(&body, 1 << 20);
+            bench_update_body(&spec, 0, &work, &body);
+            bench->hold_jobs = round == 2;
+            assert_int_equal(bench_put(bench, "run", 0, work.seq, fl_buf_view(&body))->http_status, 201);
+            fl_buf_done(&body);
+            if (round == 2) {
+                bench_close(bench);
+                make_older(bench, schema);
+                bench->hold_jobs = 0;
+                bench_restart(bench);
+            }
+            assert_ok(bench_turn(bench, 1));
+            assert_ok(bench_turn(bench, 1));
+            assert_int_equal(bench_status(bench, "run").info.version.number, round);
+        }
+        double *x = bench_read_x(bench, &spec, &version, NULL);
+        double *replayed = bench_replay_x(bench, &spec, &receipts);
+        assert_int_equal(receipts, 3);
+        assert_memory_equal(x, replayed, (size_t)fl_model_spec_elems(&spec.model) * sizeof *x);
+        free(x);
+        free(replayed);
+        bench_done(bench);
+        free(bench);
+    }
 }
 
 static void test_jobs_on_another_thread_while_turns_go_on(void **state)
@@ -306,6 +366,7 @@ int main(void)
         cmocka_unit_test(test_R12_sweep_removes_only_what_no_row_names),
         cmocka_unit_test(test_database_is_for_the_owner_only),
         cmocka_unit_test(test_open_refuses_what_is_no_database_of_ours),
+        cmocka_unit_test(test_a_deployment_of_an_earlier_server_goes_on),
         cmocka_unit_test(test_jobs_on_another_thread_while_turns_go_on),
         cmocka_unit_test(test_any_failed_allocation_in_a_turn_undoes_it),
     };
