@@ -1,5 +1,6 @@
 #include "client/port/http.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,9 @@
 
 #define CONNECT_TIMEOUT_MS 10000L
 #define IDLE_TIMEOUT_S     60L
-#define RESUMES_MAX        8 /* of one answer */
+#define RESUMES_MAX        8 /* of one answer in a row that bring less than this: */
+#define RESUME_BYTES       65536
+#define RESUME_PAUSE_MS    1000 /* before a server is asked again that does not answer; times the attempt */
 #define POLL_MS            1000
 #define ETAG_BYTES         160
 #define URL_BYTES          2048
@@ -360,6 +363,33 @@ void fl_http_version(char *ret_text, size_t size)
              info->ssl_version ? info->ssl_version : "no TLS");
 }
 
+/* FL_ERR_STOPPED when the stop descriptor was readable meanwhile. */
+static enum fl_status pause_ms(const struct fl_http *http, int ms)
+{
+    struct pollfd stop = {.fd = http->stop_fd, .events = POLLIN};
+
+    return poll(&stop, 1, ms) > 0 ? FL_ERR_STOPPED : FL_OK;
+}
+
+/* After an attempt that has failed with st: 1 when the rest of the body may be asked for. *resumes counts
+ * attempts in a row that brought little. */
+static int may_resume(const struct transfer *t, enum fl_status *st, size_t before, int *resumes)
+{
+    size_t after = t->body->size;
+
+    if ((*st != FL_ERR_NETWORK && *st != FL_ERR_TIMEOUT) || !after || !t->etag[0])
+        return 0;
+    if (after > before + RESUME_BYTES)
+        *resumes = 0;
+    if (++*resumes > RESUMES_MAX)
+        return 0;
+    if (after > before)
+        return 1;
+    if (pause_ms(t->http, RESUME_PAUSE_MS * *resumes)) /* the server may be starting again */
+        *st = FL_ERR_STOPPED;
+    return *st != FL_ERR_STOPPED;
+}
+
 enum fl_status fl_http_request(struct fl_http *http, const struct fl_http_request *request,
                                struct fl_buf *ret_body, struct fl_http_answer *ret_answer,
                                struct fl_error *err)
@@ -372,7 +402,7 @@ enum fl_status fl_http_request(struct fl_http *http, const struct fl_http_reques
     snprintf(url, sizeof url, "%s%s", http->url, request->path);
     fl_buf_done(ret_body);
     fl_buf_init(ret_body, request->answer_limit);
-    for (int resumes = 0; resumes <= RESUMES_MAX; resumes++) {
+    for (int resumes = 0;;) {
         size_t before = ret_body->size;
         st = attempt(&t, request, url, &code);
         if (code == 416 && before) { /* what we have is no part of what is there now */
@@ -380,8 +410,8 @@ enum fl_status fl_http_request(struct fl_http *http, const struct fl_http_reques
             t.etag[0] = 0;
             continue;
         }
-        int broke_off = (st == FL_ERR_NETWORK || st == FL_ERR_TIMEOUT) && ret_body->size > before;
-        if (!request->resumable || !broke_off || !t.etag[0] || (code != 200 && code != 206))
+        if (!st || !request->resumable || (code && code != 200 && code != 206) ||
+            !may_resume(&t, &st, before, &resumes))
             break;
     }
     if (st)
