@@ -127,7 +127,7 @@ enum fl_status fl_file_read_at(const char *path, uint64_t offset, void *ret_data
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0) {
-            st = got ? fl_error_set(err, FL_ERR_IO, "%s: %m", path)
+            st = got ? fl_file_error_read(err, path)
                      : fl_error_set(err, FL_ERR_CORRUPT, "%s: it became shorter", path);
             break;
         }
