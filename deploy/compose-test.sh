@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs deploy/docker-compose.yml for real: builds the images, trains on non-IID parts of the digits, kills the server and
-# clients in the middle of rounds, adds a client, makes all containers anew, and then checks with independent code
-# (tests/fault/audit.py) that no update was lost or counted twice. A line a check; the last line counts them.
+# clients in the middle of rounds, adds a client, makes all containers anew, lets a client of another machine join, brings the
+# server's volume back from a backup, and then checks with independent code (tests/fault/audit.py) that no update was lost or
+# counted twice. A line a check; the last line counts them.
 set -euo pipefail
 
 usage() {
@@ -53,9 +54,16 @@ passed=0 failed=0 accepted=()
 export COMPOSE_PROJECT_NAME=$project COMPOSE_IGNORE_ORPHANS=1
 export FL_SERVER_IMAGE=residue-test/fl-server FL_CLIENT_IMAGE=residue-test/fl-client FL_BASE=$base
 export FL_PUBLISH=127.0.0.1: FL_RUN=$run FL_RUN_SPEC=$work/run.yaml FL_CLIENT_CONFIG=$work/client.yaml
-export FL_SHARDS=$shards FL_CLIENTS=3 FL_TOKEN_USES=$shards
+export FL_SHARDS=$shards FL_CLIENTS=3 FL_TOKEN_USES=$((shards + 1))
 
 compose() { "${engine[@]}" -f "$top/deploy/docker-compose.yml" "$@"; }
+
+# Another machine: a project with volumes of its own, which reaches the server over the first one's network.
+away=$project-away
+away() {
+  FL_SHARDS='' FL_NAME=away FL_CLIENTS=1 FL_CLIENT_CONFIG=$work/away.yaml COMPOSE_PROJECT_NAME=$away \
+    "${engine[@]}" -f "$top/deploy/docker-compose.yml" -f "$work/away-network.yml" "$@"
+}
 
 finish() {
   local status=$?
@@ -65,8 +73,9 @@ finish() {
     compose logs --tail 15 2>/dev/null || true
   fi
   if [ -n "$keep" ]; then
-    echo "kept: project $project (remove it with COMPOSE_PROJECT_NAME=$project ${engine[*]} -f deploy/docker-compose.yml down -v), files in $work"
+    echo "kept: projects $project and $away (remove each with COMPOSE_PROJECT_NAME=NAME ${engine[*]} -f deploy/docker-compose.yml down -v), files in $work"
   else
+    [ ! -e "$work/away.yaml" ] || away down -v --timeout 5 >/dev/null 2>&1 || true
     compose down -v --timeout 5 >/dev/null 2>&1 || true
     rm -rf "$work"
   fi
@@ -264,22 +273,56 @@ for slot in 0 1 2 3; do
   check "client-$slot goes on where it was" wait_for 240 took_part $slot "${accepted[$slot]}"
 done
 
+# ---- a client on another machine: what it enrols with is carried there ----
+sed 's/partition: dirichlet, alpha: 0.3/partition: none/' "$work/client.yaml" >"$work/away.yaml"
+printf 'networks:\n  default:\n    name: %s_default\n    external: true\n' "$project" >"$work/away-network.yml"
+check "another machine: certificate, fingerprint and token come out of the volume" \
+  eval 'compose run --rm -T --no-deps --entrypoint tar client -C /var/lib/residue-enrol -c . >"$work/enrolment.tar"'
+check "another machine: they go into a volume there" \
+  eval 'away run --rm -T --no-deps --entrypoint tar --volume ${away}_enrolment:/new client -C /new -x <"$work/enrolment.tar"'
+rm -f "$work/enrolment.tar"
+check "another machine: its client starts" away up -d --no-deps client
+away_client() { docker ps -aq --no-trunc --filter "label=com.docker.compose.project=$away" --filter label=com.docker.compose.service=client; }
+away_taken() { [ "$(docker exec "$(away_client)" sh -c "cat /var/lib/residue/client-0/runs/$run/history/*.verdict" | grep -c '^verdict accepted')" -gt "$1" ]; }
+check "another machine: its client takes part" wait_for 240 away_taken 1
+
+# ---- a backup of the server's volume, and back to it ----
+in_volume() { docker run --rm -i --network none --user 0 --entrypoint tar -v "${project}_server-state:/v" residue-test/fl-server -C /v "$@"; }
+compose stop >/dev/null 2>&1
+check "backup: the server's volume as a tar" eval 'in_volume -c . >"$work/server-state.tar"'
+compose up -d --scale client=4 >/dev/null 2>&1
+check "backup: the run goes on" wait_for 240 operator run status $run
+version=$(status version)
+check "backup: versions that it does not hold" wait_for 240 reached version $((version + 3))
+check "restore: containers go" compose rm --stop --force # not down: the other machine is on the network
+check "restore: the volume is lost" docker volume rm "${project}_server-state"
+check "restore: an empty one is there" docker volume create --label "com.docker.compose.project=$project" \
+  --label com.docker.compose.volume=server-state "${project}_server-state"
+check "restore: the backup is in it" in_volume -x --numeric-owner <"$work/server-state.tar"
+check "restore: up" compose up -d --scale client=4
+check "restore: a new epoch has begun" wait_for 240 reached restores 1
+check "restore: the server counts what it has forgotten" wait_for 240 reached lost 1
+version=$(status version)
+check "restore: the run goes on" wait_for 240 reached version $((version + 3))
+check "restore: no identity enrolled anew" test "$(count_clients)" -eq 5
+
 # ---- the books ----
 check "the run stops" operator run stop $run
 all_ended() {
   local id
-  for id in $(clients); do docker exec "$id" test -e /tmp/ended || return 1; done
+  for id in $(clients) $(away_client); do docker exec "$id" test -e /tmp/ended || return 1; done
 }
 must "every client has taken the last version and waits" wait_for 240 all_ended
-check "clients whose run has ended stay healthy" all_healthy
+check "clients whose run has ended stay healthy" wait_for 240 all_healthy
 operator run export $run --to /tmp/model.safetensors >/dev/null
 docker exec "$(server)" cat /tmp/model.safetensors >"$work/model.safetensors"
 compose stop >/dev/null 2>&1
 check "clients whose run has ended stop with 0" is "$(clients | head -n 1)" '{{.State.ExitCode}}' 0
 docker cp "$(server)":/var/lib/residue/server "$work/server"
 docker cp "$(clients | head -n 1)":/var/lib/residue "$work/clients"
-audit() { /usr/bin/python3 "$top/tests/fault/audit.py" --server "$work/server" --run $run --model "$work/model.safetensors" "$work"/clients/client-[0-3]; }
-check "conservation: nothing lost, nothing counted twice, the last model bit for bit" audit
+docker cp "$(away_client)":/var/lib/residue/client-0 "$work/clients/away-0"
+audit() { /usr/bin/python3 "$top/tests/fault/audit.py" --server "$work/server" --run $run --model "$work/model.safetensors" "$work"/clients/{client-[0-3],away-0}; }
+check "conservation: nothing lost beyond what the restored server counts, nothing counted twice, the last model bit for bit" audit
 head -n 1 "$work/last"
 parts() {
   python3 - "$work/server/state.db" <<'TXT'
@@ -288,9 +331,9 @@ rows = sqlite3.connect(sys.argv[1]).execute(
     "SELECT name, max(examples), count(*) FROM receipts JOIN clients ON clients.id = receipts.client "
     "WHERE verdict = 'accepted' GROUP BY name ORDER BY name").fetchall()
 print("; ".join(f"{name}: {count} updates, {examples} held-out examples" for name, examples, count in rows))
-sys.exit(len(rows) != 4)
+sys.exit(len(rows) != 5)
 TXT
 }
-check "all 4 clients have updates in the books" parts
+check "all 5 clients have updates in the books" parts
 head -n 1 "$work/last"
 summary
