@@ -87,7 +87,7 @@ static enum fl_status write_config(const char *dir, const char *address, uint64_
     struct fl_server_config config;
     char path[FL_PATH_SIZE], *text = NULL;
     size_t size = 0;
-    enum fl_status st = fl_path_join(dir, FL_DEPLOYMENT_CONFIG, path, err);
+    enum fl_status st = fl_path_join(dir, FL_SERVER_CONFIG_FILE, path, err);
 
     if (!st)
         st = fl_settings_init(&settings, fl_server_config_rows, FL_SERVER_CONFIG_COUNT, &config, err);
@@ -116,10 +116,10 @@ static void print_result(const struct fl_command_call *call, const struct fl_ini
 
     if (!options->json) {
         fprintf(call->out,
-                "server folder     %s\nconfiguration     %s/" FL_DEPLOYMENT_CONFIG "\n"
+                "server folder     %s\nconfiguration     %s/" FL_SERVER_CONFIG_FILE "\n"
                 "CA fingerprint    %s\nenrolment token   %s\n"
                 "token             good for %llu client(s) within %s; more: fl-server token create\n\n"
-                "Start the server:  fl-server serve --config %s/" FL_DEPLOYMENT_CONFIG "\n"
+                "Start the server:  fl-server serve --config %s/" FL_SERVER_CONFIG_FILE "\n"
                 "Enrol a client:    fl-client enroll --server https://HOST:PORT --token TOKEN "
                 "--ca-fingerprint FINGERPRINT --state DIR\n",
                 dir, dir, fingerprint, token, (unsigned long long)options->token_uses, options->token_ttl,

@@ -29,26 +29,6 @@ static void on_release(struct fl_loop_call *loop_call, enum fl_loop_outcome outc
         call->status = FL_ERR_IO;
 }
 
-/* State folder and guard of --dir or --config. */
-static enum fl_status read_places(const struct fl_admin_options *options, char dir[FL_PATH_SIZE],
-                                  struct fl_server_config *config, struct fl_error *err)
-{
-    struct fl_settings settings;
-    char path[FL_PATH_SIZE];
-    enum fl_status st =
-        fl_settings_init(&settings, fl_server_config_rows, FL_SERVER_CONFIG_COUNT, config, err);
-
-    if (!st && options->config[0])
-        memcpy(path, options->config, strlen(options->config) + 1);
-    else if (!st)
-        st = fl_path_join(options->dir, FL_DEPLOYMENT_CONFIG, path, err);
-    if (!st)
-        st = fl_settings_load_file(&settings, path, err);
-    if (!st)
-        st = fl_server_config_guard(path, config, err);
-    return st ? st : fl_server_config_state(path, config->state, dir, err);
-}
-
 static enum fl_status restore(const char *dir, const char *guard, struct restore_call *call,
                               struct fl_error *err)
 {
@@ -89,7 +69,8 @@ int fl_command_restore(const struct fl_command_call *call)
     char dir[FL_PATH_SIZE];
 
     fl_buf_init(&restored.json, RESULT_BYTES);
-    enum fl_status st = read_places(options, dir, &config, &err);
+    char path[FL_PATH_SIZE];
+    enum fl_status st = fl_server_config_find(options->dir, options->config, path, dir, &config, &err);
     if (!st)
         st = restore(dir, config.guard, &restored, &err);
     if (!st && fl_json_parse(fl_buf_view(&restored.json), &json))

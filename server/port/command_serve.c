@@ -19,7 +19,6 @@
 #define ADMIN_THREADS     2
 #define ADMIN_CONNECTIONS 64
 #define ADMIN_BODY_BYTES  ((size_t)16 << 20)
-#define SPARE_FILES       128 /* descriptors besides those of connections */
 #define PORT_MODE         0644
 
 /* Everything that runs, in the order in which it starts. */
@@ -47,7 +46,7 @@ static void raise_file_limit(uint64_t connections)
     if (getrlimit(RLIMIT_NOFILE, &limit))
         return;
     limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur < connections + SPARE_FILES)
+    if (setrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur < connections + FL_SERVER_SPARE_FILES)
         fl_log(FL_LOG_WARN, "server", "files=%llu connections=%llu; some connections may be refused",
                (unsigned long long)limit.rlim_cur, (unsigned long long)connections);
 }

@@ -219,3 +219,22 @@ enum fl_status fl_server_config_guard(const char *config_path, struct fl_server_
         memcpy(config->guard, folder, strlen(folder) + 1);
     return st;
 }
+
+enum fl_status fl_server_config_find(const char *dir, const char *config_path, char ret_path[FL_PATH_SIZE],
+                                     char ret_state[FL_PATH_SIZE], struct fl_server_config *ret_config,
+                                     struct fl_error *err)
+{
+    struct fl_settings settings;
+    enum fl_status st =
+        fl_settings_init(&settings, fl_server_config_rows, FL_SERVER_CONFIG_COUNT, ret_config, err);
+
+    if (!st && config_path[0])
+        memcpy(ret_path, config_path, strlen(config_path) + 1);
+    else if (!st)
+        st = fl_path_join(dir, FL_SERVER_CONFIG_FILE, ret_path, err);
+    if (!st)
+        st = fl_settings_load_file(&settings, ret_path, err);
+    if (!st)
+        st = fl_server_config_guard(ret_path, ret_config, err);
+    return st ? st : fl_server_config_state(ret_path, ret_config->state, ret_state, err);
+}

@@ -11,6 +11,9 @@
 #include "platform/file.h"
 #include "platform/settings.h"
 
+#define FL_SERVER_CONFIG_FILE "server.yaml" /* as `fl-server init` names it */
+#define FL_SERVER_SPARE_FILES 128           /* descriptors besides those of connections */
+
 struct fl_server_config {
     char state[FL_PATH_SIZE]; /* folder; "": the one that holds the file */
     char address[64];
@@ -42,5 +45,15 @@ FL_MUST_CHECK enum fl_status fl_server_config_state(const char *config_path, con
 /* Replaces config->guard by the folder that it means, likewise; "" stays. */
 FL_MUST_CHECK enum fl_status fl_server_config_guard(const char *config_path, struct fl_server_config *config,
                                                     struct fl_error *err);
+
+/*
+ * Reads the configuration of a server to look at, not to serve: that of config_path, or where that is "" the
+ * server.yaml in dir. ret_path is the file, ret_state the folder it means, config->guard as
+ * fl_server_config_guard(). Failures of fl_settings_load_file; ret_path and ret_state are then as far as
+ * known.
+ */
+FL_MUST_CHECK enum fl_status fl_server_config_find(const char *dir, const char *config_path,
+                                                   char ret_path[FL_PATH_SIZE], char ret_state[FL_PATH_SIZE],
+                                                   struct fl_server_config *ret_config, struct fl_error *err);
 
 #endif

@@ -9,11 +9,6 @@
 #include "platform/env.h"
 #include "server/port/store_sqlite.h"
 
-#define AUTHORITY_DIR "authority"
-#define DATABASE      "state.db"
-#define BLOB_DIR      "blobs"
-#define RECEIPT_KEY   "receipt.key"
-
 static enum fl_status fail_if_used(void *user, const char *name)
 {
     (void)user;
@@ -73,9 +68,10 @@ enum fl_status fl_deployment_create(const char *dir, const char *const *names, s
                             dir);
     if (st && st != FL_ERR_NOT_FOUND)
         return st;
-    if ((st = fl_dir_make(dir, FL_DIR_PRIVATE, err)) || (st = fl_path_join(dir, AUTHORITY_DIR, path, err)) ||
+    if ((st = fl_dir_make(dir, FL_DIR_PRIVATE, err)) ||
+        (st = fl_path_join(dir, FL_DEPLOYMENT_AUTHORITY, path, err)) ||
         (st = fl_authority_files_create(path, names, name_count, env.wall_ms(env.user) / 1000, err)) ||
-        (st = make_secret(dir, RECEIPT_KEY, err)) || (st = make_secret(dir, FL_ADMIN_TOKEN, err)))
+        (st = make_secret(dir, FL_DEPLOYMENT_RECEIPTS, err)) || (st = make_secret(dir, FL_ADMIN_TOKEN, err)))
         fl_deployment_discard(dir);
     return st;
 }
@@ -92,16 +88,15 @@ void fl_deployment_discard(const char *dir)
 static enum fl_status open_store(struct fl_deployment *deployment, const char *guard, struct fl_error *err)
 {
     char database[FL_PATH_SIZE], blobs[FL_PATH_SIZE];
-    enum fl_status st = fl_path_join(deployment->dir, DATABASE, database, err);
+    enum fl_status st = fl_path_join(deployment->dir, FL_DEPLOYMENT_DATABASE, database, err);
     if (!st)
-        st = fl_path_join(deployment->dir, BLOB_DIR, blobs, err);
+        st = fl_path_join(deployment->dir, FL_DEPLOYMENT_BLOBS, blobs, err);
     if (!st)
         st = fl_store_open(database, blobs, err, &deployment->store);
     return st ? st : fl_store_guard(deployment->store, guard[0] ? guard : deployment->dir, err);
 }
 
-enum fl_status fl_deployment_open(const char *dir, const char *guard, struct fl_deployment *ret_deployment,
-                                  struct fl_error *err)
+enum fl_status fl_deployment_load(const char *dir, struct fl_deployment *ret_deployment, struct fl_error *err)
 {
     struct fl_deployment deployment = {.lock = {.fd = -1}, .env = fl_env_system()};
     char path[FL_PATH_SIZE], digits[2 * FL_DIGEST_SIZE + 1];
@@ -109,17 +104,31 @@ enum fl_status fl_deployment_open(const char *dir, const char *guard, struct fl_
     enum fl_status st;
 
     snprintf(deployment.dir, sizeof(deployment.dir), "%s", dir);
-    if ((st = fl_path_join(dir, AUTHORITY_DIR, path, err)) ||
+    if ((st = fl_path_join(dir, FL_DEPLOYMENT_AUTHORITY, path, err)) ||
         (st = fl_authority_files_load(path, &deployment.authority, err)) ||
-        (st = read_secret(dir, RECEIPT_KEY, digits, deployment.mac_key, err)) ||
-        (st = read_secret(dir, FL_ADMIN_TOKEN, deployment.admin_token, secret, err)) ||
-        (st = fl_lock_take(dir, &deployment.lock, err)) || (st = fl_dir_clean_temp(dir, NULL, err)) ||
-        (st = open_store(&deployment, guard, err)))
+        (st = read_secret(dir, FL_DEPLOYMENT_RECEIPTS, digits, deployment.mac_key, err)) ||
+        (st = read_secret(dir, FL_ADMIN_TOKEN, deployment.admin_token, secret, err)))
         fl_deployment_close(&deployment);
     else
         *ret_deployment = deployment;
     fl_secret_wipe(digits, sizeof(digits));
     fl_secret_wipe(secret, sizeof(secret));
+    return st;
+}
+
+enum fl_status fl_deployment_open(const char *dir, const char *guard, struct fl_deployment *ret_deployment,
+                                  struct fl_error *err)
+{
+    struct fl_deployment deployment;
+    enum fl_status st = fl_deployment_load(dir, &deployment, err);
+
+    if (st)
+        return st;
+    if ((st = fl_lock_take(dir, &deployment.lock, err)) || (st = fl_dir_clean_temp(dir, NULL, err)) ||
+        (st = open_store(&deployment, guard, err)))
+        fl_deployment_close(&deployment);
+    else
+        *ret_deployment = deployment;
     return st;
 }
 

@@ -13,8 +13,12 @@
 #include "server/port/authority.h"
 #include "server/port/loop.h"
 
-#define FL_DEPLOYMENT_CONFIG "server.yaml"
-#define FL_DEPLOYMENT_PORT   "server.port"
+/* In the folder. */
+#define FL_DEPLOYMENT_PORT      "server.port"
+#define FL_DEPLOYMENT_AUTHORITY "authority"
+#define FL_DEPLOYMENT_DATABASE  "state.db"
+#define FL_DEPLOYMENT_BLOBS     "blobs"
+#define FL_DEPLOYMENT_RECEIPTS  "receipt.key"
 
 struct fl_deployment {
     char dir[FL_PATH_SIZE];
@@ -38,6 +42,9 @@ void fl_deployment_discard(const char *dir);
  * when it was never made. */
 FL_MUST_CHECK enum fl_status fl_deployment_open(const char *dir, const char *guard,
                                                 struct fl_deployment *ret_deployment, struct fl_error *err);
+/* Authority and secrets only, to look at: no lock, no store. Closed likewise. FL_ERR_NOT_FOUND. */
+FL_MUST_CHECK enum fl_status fl_deployment_load(const char *dir, struct fl_deployment *ret_deployment,
+                                                struct fl_error *err);
 void fl_deployment_close(struct fl_deployment *deployment);
 
 /* What a loop needs, borrowing from deployment. */

@@ -24,7 +24,8 @@
 
 struct fl_guard {
     char log_path[FL_PATH_SIZE], mark_path[FL_PATH_SIZE];
-    int fd; /* of the log, at its end */
+    int fd;     /* of the log, at its end; -1: read only */
+    int is_new; /* 1: there is no log yet */
     struct fl_revocation_row *rows;
     size_t count;
     uint64_t marked;
@@ -99,15 +100,16 @@ static enum fl_status read_log(struct fl_guard *guard, char *text, struct fl_err
     return FL_OK;
 }
 
-static enum fl_status open_log(struct fl_guard *guard, struct fl_error *err)
+static enum fl_status load_log(struct fl_guard *guard, struct fl_error *err)
 {
     struct fl_buf file;
     enum fl_status st;
 
     fl_buf_init(&file, LOG_BYTES);
     st = fl_file_read(guard->log_path, &file, err);
-    if (st == FL_ERR_NOT_FOUND)
-        st = fl_file_write_atomic(guard->log_path, fl_bytes_from_text(LOG_HEAD "\n"), FL_FILE_SECRET, err);
+    guard->is_new = st == FL_ERR_NOT_FOUND;
+    if (guard->is_new)
+        st = FL_OK;
     else if (!st && (file.size == 0 || memchr(file.data, 0, file.size)))
         st = bad_line(guard, 1, err);
     else if (!st && fl_buf_append(&file, "", 1))
@@ -115,8 +117,18 @@ static enum fl_status open_log(struct fl_guard *guard, struct fl_error *err)
     else if (!st)
         st = read_log(guard, (char *)file.data, err);
     fl_buf_done(&file);
-    if (st)
-        return st;
+    return st;
+}
+
+/* Makes the log where there is none, and opens it at its end. */
+static enum fl_status begin_log(struct fl_guard *guard, struct fl_error *err)
+{
+    if (guard->is_new) {
+        enum fl_status st =
+            fl_file_write_atomic(guard->log_path, fl_bytes_from_text(LOG_HEAD "\n"), FL_FILE_SECRET, err);
+        if (st)
+            return st;
+    }
     guard->fd = open(guard->log_path, O_WRONLY | O_APPEND | O_CLOEXEC);
     return guard->fd < 0 ? fl_error_set(err, FL_ERR_IO, "%s: %m", guard->log_path) : FL_OK;
 }
@@ -188,7 +200,7 @@ static int read_number(const char **at, const char *word, uint64_t *ret_value)
     return 1;
 }
 
-static enum fl_status open_mark(struct fl_guard *guard, struct fl_error *err)
+static enum fl_status load_mark(struct fl_guard *guard, struct fl_error *err)
 {
     static const char head[] = "residue mark 1\n";
     char hex[2 * FL_DIGEST_SIZE + 1];
@@ -242,7 +254,7 @@ enum fl_status fl_guard_mark(struct fl_guard *guard, uint64_t stamp, struct fl_e
 
 /* --- open and close --- */
 
-enum fl_status fl_guard_open(const char *dir, struct fl_error *err, struct fl_guard **ret_guard)
+enum fl_status fl_guard_read(const char *dir, struct fl_error *err, struct fl_guard **ret_guard)
 {
     struct fl_guard *guard = calloc(1, sizeof *guard);
     enum fl_status st;
@@ -251,8 +263,8 @@ enum fl_status fl_guard_open(const char *dir, struct fl_error *err, struct fl_gu
         return fl_error_nomem(err);
     guard->fd = -1;
     if ((st = fl_path_join(dir, LOG_NAME, guard->log_path, err)) ||
-        (st = fl_path_join(dir, MARK_NAME, guard->mark_path, err)) || (st = open_mark(guard, err)) ||
-        (st = open_log(guard, err)))
+        (st = fl_path_join(dir, MARK_NAME, guard->mark_path, err)) || (st = load_mark(guard, err)) ||
+        (st = load_log(guard, err)))
         goto out;
     if (guard->count < guard->marked_rows)
         st = fl_error_set(
@@ -266,6 +278,26 @@ out:
     else
         *ret_guard = guard;
     return st;
+}
+
+enum fl_status fl_guard_open(const char *dir, struct fl_error *err, struct fl_guard **ret_guard)
+{
+    struct fl_guard *guard;
+    enum fl_status st = fl_guard_read(dir, err, &guard);
+
+    if (st)
+        return st;
+    st = begin_log(guard, err);
+    if (st)
+        fl_guard_close(guard);
+    else
+        *ret_guard = guard;
+    return st;
+}
+
+size_t fl_guard_count(const struct fl_guard *guard)
+{
+    return guard->count;
 }
 
 void fl_guard_close(struct fl_guard *guard)

@@ -23,6 +23,11 @@ struct fl_guard;
  */
 FL_MUST_CHECK enum fl_status fl_guard_open(const char *dir, struct fl_error *err,
                                            struct fl_guard **ret_guard);
+/* The same to look only: makes nothing, and what is missing is empty. */
+FL_MUST_CHECK enum fl_status fl_guard_read(const char *dir, struct fl_error *err,
+                                           struct fl_guard **ret_guard);
+/* Lines of revocations.log. */
+size_t fl_guard_count(const struct fl_guard *guard);
 void fl_guard_close(struct fl_guard *guard); /* NULL is accepted */
 
 /* Visits the lines of revocations.log, oldest first. */
