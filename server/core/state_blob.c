@@ -28,6 +28,18 @@ static uint64_t section_at(size_t elems, enum section section)
     return at;
 }
 
+static uint64_t sums_bytes(size_t elems)
+{
+    return (uint64_t)SECTIONS * fl_state_chunks(elems) * sizeof(uint64_t);
+}
+
+int fl_state_size_is_right(size_t elems, uint64_t bytes)
+{
+    uint64_t before = section_at(elems, SECTIONS); /* FLSTATE1 */
+
+    return bytes == before || bytes == before + sums_bytes(elems);
+}
+
 static uint64_t chunk_at(size_t elems, enum section section, size_t chunk)
 {
     return section_at(elems, section) + (uint64_t)chunk * FL_STATE_CHUNK_ELEMS * elem_bytes[section];
@@ -85,7 +97,7 @@ enum fl_status fl_state_end(struct fl_state_writer *writer, int keep, uint64_t *
 {
     struct fl_store *store = writer->store;
     size_t chunks = fl_state_chunks(writer->elems);
-    struct fl_bytes sums = {(const uint8_t *)writer->sums, SECTIONS * chunks * sizeof *writer->sums};
+    struct fl_bytes sums = {(const uint8_t *)writer->sums, sums_bytes(writer->elems)};
     uint8_t head[HEAD_BYTES];
     enum fl_status st = FL_OK, ended;
 

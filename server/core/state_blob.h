@@ -36,6 +36,9 @@ static inline size_t fl_state_chunk_elems(size_t elems, size_t chunk)
     return left < FL_STATE_CHUNK_ELEMS ? left : FL_STATE_CHUNK_ELEMS;
 }
 
+/* Whether the blob of a model of so many parameters may have so many bytes. */
+int fl_state_size_is_right(size_t elems, uint64_t bytes);
+
 /* A state blob being written; one thread at a time. */
 struct fl_state_writer {
     struct fl_store *store;

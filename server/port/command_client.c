@@ -35,18 +35,13 @@ enum fl_status fl_duration_read(const char *text, uint64_t *ret_ms, struct fl_er
 static enum fl_status find_dir(const struct fl_admin_options *options, char dir[FL_PATH_SIZE],
                                struct fl_error *err)
 {
-    struct fl_settings settings;
     struct fl_server_config config;
+    char path[FL_PATH_SIZE];
 
-    if (!options->config[0]) {
-        memcpy(dir, options->dir, strlen(options->dir) + 1);
-        return FL_OK;
-    }
-    enum fl_status st =
-        fl_settings_init(&settings, fl_server_config_rows, FL_SERVER_CONFIG_COUNT, &config, err);
-    if (!st)
-        st = fl_settings_load_file(&settings, options->config, err);
-    return st ? st : fl_server_config_state(options->config, config.state, dir, err);
+    if (options->config[0])
+        return fl_server_config_find(options->dir, options->config, path, dir, &config, err);
+    memcpy(dir, options->dir, strlen(options->dir) + 1);
+    return FL_OK;
 }
 
 enum fl_status fl_command_connect(const struct fl_command_call *call, struct fl_admin_client **ret_client,

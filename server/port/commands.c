@@ -121,6 +121,17 @@ static const struct fl_command commands[] = {
                  "  Every run begins a new epoch, every token made so far is void. The server must not run.\n"
                  "  What to restore, and what clients do then: server/port/README.md.\n",
      .run = fl_command_restore},
+    {.words = "doctor",
+     .summary = "Looks at all that serve needs and says what is wrong and what to do; changes nothing.",
+     ROWS(admin_rows),
+     OF_ADMIN,
+     .examples =
+         "  fl-server doctor --config /var/lib/residue/server.yaml\n"
+         "  fl-server doctor --dir ./server --json\n"
+         "  A line a check, `ok`, `note`, `WARN` or `FAIL`, with what to do below it; the server may run or "
+         "not.\n"
+         "  Ends with 0 when nothing failed (warnings may stand there), 1 when something did.\n",
+     .run = fl_command_doctor},
     {.words = "token create",
      .summary = "Makes a token with which clients enrol.",
      ROWS(token_rows),

@@ -32,6 +32,7 @@ struct fl_admin_options {
 
 int fl_command_init(const struct fl_command_call *call);
 int fl_command_serve(const struct fl_command_call *call);
+int fl_command_doctor(const struct fl_command_call *call);
 int fl_command_restore(const struct fl_command_call *call);
 int fl_command_token_create(const struct fl_command_call *call);
 int fl_command_clients_list(const struct fl_command_call *call);

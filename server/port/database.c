@@ -59,7 +59,10 @@ static void make_private(const char *path)
         close(fd);
 }
 
-enum fl_status fl_database_open(const char *path, struct fl_error *err, struct fl_database **ret_database)
+/* name: the path as SQLite is given it, which is a URI with SQLITE_OPEN_URI. first: what to execute at once.
+ */
+static enum fl_status open_with(const char *path, const char *name, int flags, const char *first,
+                                struct fl_error *err, struct fl_database **ret_database)
 {
     struct fl_database *database = calloc(1, sizeof *database);
     int code;
@@ -67,13 +70,10 @@ enum fl_status fl_database_open(const char *path, struct fl_error *err, struct f
     if (!database)
         return fl_error_nomem(err);
     snprintf(database->path, sizeof database->path, "%s", path);
-    make_private(path);
-    code = sqlite3_open_v2(path, &database->handle,
-                           SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, NULL);
+    code = sqlite3_open_v2(name, &database->handle, flags | SQLITE_OPEN_FULLMUTEX, NULL);
     if (code == SQLITE_OK) {
         sqlite3_busy_timeout(database->handle, 5000);
-        code = sqlite3_exec(database->handle, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", NULL, NULL,
-                            NULL);
+        code = sqlite3_exec(database->handle, first, NULL, NULL, NULL);
     }
     if (code != SQLITE_OK) {
         fl_database_describe(database, err);
@@ -82,6 +82,39 @@ enum fl_status fl_database_open(const char *path, struct fl_error *err, struct f
     }
     *ret_database = database;
     return FL_OK;
+}
+
+enum fl_status fl_database_open(const char *path, struct fl_error *err, struct fl_database **ret_database)
+{
+    make_private(path);
+    return open_with(path, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+                     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", err, ret_database);
+}
+
+enum fl_status fl_database_look(const char *path, enum fl_database_use use, struct fl_error *err,
+                                struct fl_database **ret_database)
+{
+    /* Without these SQLite would make and remove files beside the database, or recover it. */
+    static const char *const options[] = {[FL_DATABASE_LIVE] = "mode=ro",
+                                          [FL_DATABASE_CLOSED] = "mode=ro&immutable=1",
+                                          [FL_DATABASE_LEFT] = "mode=ro&readonly_shm=1"};
+    size_t size = 3 * strlen(path) + 64;
+    char *uri = malloc(size);
+    if (!uri)
+        return fl_error_nomem(err);
+    char *at = uri + sprintf(uri, "file:");
+    for (const char *from = path; *from; from++)
+        at += sprintf(at, strchr("?#%", *from) ? "%%%02X" : "%c", (unsigned char)*from);
+    snprintf(at, size - (size_t)(at - uri), "?%s", options[use]);
+    enum fl_status st = open_with(path, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI,
+                                  "SELECT COUNT(*) FROM sqlite_schema", err, ret_database);
+    free(uri);
+    return st;
+}
+
+const char *fl_database_version(void)
+{
+    return sqlite3_libversion();
 }
 
 void fl_database_close(struct fl_database *database)

@@ -16,6 +16,19 @@ struct fl_query;
 /* path: a file, made when missing, or ":memory:". WAL, synchronous=FULL. FL_ERR_IO, FL_ERR_NOMEM. */
 FL_MUST_CHECK enum fl_status fl_database_open(const char *path, struct fl_error *err,
                                               struct fl_database **ret_database);
+
+/* Whose a database is that is only looked at: a running process has it; the last one has closed it; the last
+ * one has left it with a write-ahead log. */
+enum fl_database_use { FL_DATABASE_LIVE, FL_DATABASE_CLOSED, FL_DATABASE_LEFT };
+
+/* Opens a database to read it without changing a byte, nor a file beside it. Failures as above,
+ * FL_ERR_CORRUPT. */
+FL_MUST_CHECK enum fl_status fl_database_look(const char *path, enum fl_database_use use,
+                                              struct fl_error *err, struct fl_database **ret_database);
+
+/* Of SQLite; static. */
+const char *fl_database_version(void);
+
 void fl_database_close(struct fl_database *database); /* NULL is accepted */
 
 /* Runs statements that take and give nothing. */

@@ -615,3 +615,8 @@ void *fl_http_data(const struct fl_http_exchange *exchange)
 {
     return exchange->data;
 }
+
+void fl_mhd_version(char *ret_text, size_t size)
+{
+    snprintf(ret_text, size, "libmicrohttpd %s", MHD_get_version());
+}

@@ -85,4 +85,7 @@ size_t fl_http_body_limit(const struct fl_http_exchange *exchange);     /* what 
 void fl_http_set_data(struct fl_http_exchange *exchange, void *data);
 void *fl_http_data(const struct fl_http_exchange *exchange);
 
+/* "libmicrohttpd 0.9.77" */
+void fl_mhd_version(char *ret_text, size_t size);
+
 #endif

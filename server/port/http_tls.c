@@ -4,6 +4,7 @@
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -227,4 +228,9 @@ enum fl_status fl_tls_peer_read(void *session, struct fl_tls_peer *ret_peer)
         return FL_ERR_CRYPTO;
     *ret_peer = peer;
     return FL_OK;
+}
+
+void fl_tls_version(char *ret_text, size_t size)
+{
+    snprintf(ret_text, size, "GnuTLS %s", gnutls_check_version(NULL));
 }

@@ -47,4 +47,7 @@ struct fl_tls_peer {
 /* After the handshake. FL_ERR_AUTH: the peer showed no certificate. */
 FL_MUST_CHECK enum fl_status fl_tls_peer_read(void *session, struct fl_tls_peer *ret_peer);
 
+/* "GnuTLS 3.7.9" */
+void fl_tls_version(char *ret_text, size_t size);
+
 #endif

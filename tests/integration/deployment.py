@@ -16,6 +16,7 @@ import http.client
 import msgpack
 
 PROGRAM = os.environ["FL_SERVER"]
+SHIM = os.environ.get("FL_CLOCK_SHIM", "")
 MSGPACK = {"Accept": "application/msgpack"}
 
 
@@ -24,6 +25,12 @@ def run(*words, expect=0, stdin=None):
     if expect is not None and done.returncode != expect:
         raise AssertionError(f"{words}: exit {done.returncode}, expected {expect}\n{done.stdout}{done.stderr}")
     return done
+
+
+def shifted(seconds):
+    """Environment of a process whose wall clock is off by so much."""
+    options = os.environ.get("ASAN_OPTIONS", "")
+    return dict(LD_PRELOAD=SHIM, FL_CLOCK_SHIFT_S=str(int(seconds)), ASAN_OPTIONS=f"{options}:verify_asan_link_order=0".lstrip(":"))
 
 
 def openssl_version():

@@ -13,10 +13,10 @@ import threading
 import time
 import unittest
 
-from deployment import Deployment, Identity, run, wait_until
+from deployment import Deployment, Identity, run, shifted, wait_until
+from doctor_case import DoctorCase, snapshot
 
 CLIENT = os.environ["FL_CLIENT"]
-SHIM = os.environ["FL_CLOCK_SHIM"]
 DIGITS = pathlib.Path(__file__).resolve().parents[2] / "deploy" / "data" / "digits.csv.gz"
 DAY = 86400
 NOBODY = 65534
@@ -26,16 +26,6 @@ model: {{kind: softmax, inputs: 64, outputs: 10}}
 codec: {{name: int-threshold, lambda: 0.015625}}
 round: {{target: {target}, gather_ms: 10}}
 """
-
-
-def shifted(seconds):
-    options = os.environ.get("ASAN_OPTIONS", "")
-    return dict(LD_PRELOAD=SHIM, FL_CLOCK_SHIFT_S=str(int(seconds)), ASAN_OPTIONS=f"{options}:verify_asan_link_order=0".lstrip(":"))
-
-
-def snapshot(folder):
-    """Names, modes and bytes of everything in it."""
-    return {str(p.relative_to(folder)): (p.stat().st_mode, p.read_bytes() if p.is_file() else None) for p in sorted(folder.rglob("*"))}
 
 
 class Page(http.server.BaseHTTPRequestHandler):
@@ -56,7 +46,7 @@ class Page(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class Doctor(unittest.TestCase):
+class Doctor(DoctorCase):
     @classmethod
     def setUpClass(cls):
         cls.server = Deployment(token_uses=64).start()
@@ -106,30 +96,7 @@ class Doctor(unittest.TestCase):
                 group = head
             lines.append(f"  {tail}: {value}" if tail else f"{head}: {value}")
         self.config.write_text("\n".join(lines) + "\n")
-        before = snapshot(self.folder / "c")
-        words = [CLIENT, "doctor", "--config", str(self.config)]
-        options = dict(capture_output=True, text=True, timeout=120, env=dict(os.environ, **(environment or {})), user=user)
-        done = subprocess.run([*words, "--json"], **options)
-        self.assertIn(done.returncode, (0, 1) if expect is None else (expect,), done.stdout + done.stderr)
-        self.assertEqual(done.stderr, "")
-        self.findings = json.loads(done.stdout)
-        self.assertEqual(done.returncode, int(any(f["outcome"] == "fail" for f in self.findings)))
-        for finding in self.findings:
-            self.assertEqual(finding["fix"] is None, finding["outcome"] == "ok", finding)
-        self.assertEqual(snapshot(self.folder / "c"), before)
-        return self.findings
-
-    def bad(self):
-        return {(f["name"], f["outcome"]) for f in self.findings if f["outcome"] in ("warn", "fail")}
-
-    def expect(self, name, outcome, found=(), fix=()):
-        """One finding says this; returns it."""
-        for finding in self.findings:
-            if finding["name"] == name and finding["outcome"] == outcome and all(part in finding["found"] for part in found):
-                for part in fix:
-                    self.assertIn(part, finding["fix"])
-                return finding
-        self.fail(f"no {outcome} {name} with {found} in\n" + "\n".join(map(str, self.findings)))
+        self.diagnose([CLIENT, "doctor", "--config", self.config], [self.folder / "c"], expect, environment, user=user)
 
     def copy(self, name="copy"):
         """A copy of the enrolled folder to break."""
@@ -237,26 +204,15 @@ class Doctor(unittest.TestCase):
         self.look(expect=1, state=state, user=NOBODY)
         self.expect("state folder", "fail", ["Permission denied"], [f"namei -l {state}"])
 
-    def mounted(self, *options):
-        point = self.folder / "disk"
-        point.mkdir(exist_ok=True)
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", ",".join(options), "none", point], capture_output=True).returncode:
-            self.skipTest("no file system of its own can be mounted here")
-        self.addCleanup(lambda: subprocess.run(["umount", "-l", point], check=True))
-        return point
-
     def test_a_small_a_full_and_a_read_only_disk(self):
-        point = self.mounted("size=1m", "nr_inodes=400")
+        point = self.folder / "disk"
+        self.mounted(point, "size=1m", "nr_inodes=400")
         state = point / "c"
         shutil.copytree(self.state, state)
         self.look(expect=1, state=state)
         self.expect("disk", "fail", ["needs 1.0 MiB"], ["make room", str(state)])
         self.expect("inodes", "warn", ["more files"], [f"df -i {state}"])
-        ballast = os.open(point / "ballast", os.O_CREAT | os.O_WRONLY)
-        with self.assertRaises(OSError):
-            while True:
-                os.write(ballast, bytes(4096))
-        os.close(ballast)
+        self.fill(point / "ballast")
         self.look(expect=1, state=state)
         self.expect("state folder", "fail", ["No space left"], [f"df -h {state}"])
         (point / "ballast").unlink()

@@ -6,10 +6,9 @@ import ssl
 import time
 import unittest
 
-from deployment import Deployment, run, wait_until
+from deployment import Deployment, run, shifted, wait_until
 
 CLIENT = os.environ["FL_CLIENT"]
-SHIM = os.environ["FL_CLOCK_SHIM"]
 DIGITS = pathlib.Path(__file__).resolve().parents[2] / "deploy" / "data" / "digits.csv.gz"
 DAY = 86400
 SPEC = """name: {name}
@@ -18,12 +17,6 @@ model: {{kind: softmax, inputs: 64, outputs: 10}}
 codec: {{name: int-threshold}}
 round: {{target: 1, gather_ms: 10}}
 """
-
-
-def shifted(seconds):
-    """Environment of a process whose wall clock is off by so much."""
-    options = os.environ.get("ASAN_OPTIONS", "")
-    return dict(LD_PRELOAD=SHIM, FL_CLOCK_SHIFT_S=str(int(seconds)), ASAN_OPTIONS=f"{options}:verify_asan_link_order=0".lstrip(":"))
 
 
 def client(*words, shift=None, expect=0):

@@ -113,9 +113,26 @@ static void test_survives_any_failed_allocation(void **state)
     identity_done(&id);
 }
 
+static void test_the_rest_of_a_chain(void **state)
+{
+    (void)state;
+    struct identity id;
+    struct fl_cert_info info;
+    identity_init(&id, time(NULL));
+    assert_ok(fl_buf_append(&id.chain, id.root.data, id.root.size));
+    struct fl_bytes rest = fl_cert_chain_next(fl_buf_view(&id.chain));
+    assert_ok(fl_cert_read(rest, &info, NULL));
+    assert_string_equal(info.common_name, "root");
+    while (rest.size)
+        rest = fl_cert_chain_next(rest); /* comes to an end */
+    assert_int_equal(fl_cert_chain_next((struct fl_bytes){(const uint8_t *)"junk", 4}).size, 0);
+    identity_done(&id);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_rest_of_a_chain),
         cmocka_unit_test(test_what_belongs_together_passes_even_expired),
         cmocka_unit_test(test_what_belongs_to_others_is_told_apart),
         cmocka_unit_test(test_every_flipped_bit_and_cut_of_content_is_seen),
