@@ -53,7 +53,7 @@ static enum fl_status open_regular(const char *path, int *ret_fd, uint64_t *ret_
     }
     if (!S_ISREG(info.st_mode)) {
         close(fd);
-        return fl_error_set(err, FL_ERR_IO, "%s: not a regular file", path);
+        return fl_error_set(err, FL_ERR_IO, "%s: not a regular file, which it must be", path);
     }
     *ret_fd = fd;
     *ret_size = (uint64_t)info.st_size;
@@ -188,7 +188,7 @@ enum fl_status fl_file_size(const char *path, uint64_t *ret_size, struct fl_erro
     if (stat(path, &info) != 0)
         return fl_file_error_read(err, path);
     if (!S_ISREG(info.st_mode))
-        return fl_error_set(err, FL_ERR_IO, "%s: not a regular file", path);
+        return fl_error_set(err, FL_ERR_IO, "%s: not a regular file, which it must be", path);
     *ret_size = (uint64_t)info.st_size;
     return FL_OK;
 }

@@ -43,6 +43,8 @@ void fl_file_error_describe_write(struct fl_error *err, const char *path, uint64
         advise_full(path, bytes, advice);
     else if (cause == EROFS)
         snprintf(advice, sizeof advice, "; it must be on a file system that is writable");
+    else if (cause == EISDIR)
+        snprintf(advice, sizeof advice, "; the folder in its place must be removed");
     else if (cause == EACCES || cause == EPERM)
         snprintf(advice, sizeof advice, "; it must be writable for user %u", (unsigned)geteuid());
     errno = cause;

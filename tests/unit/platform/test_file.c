@@ -175,7 +175,8 @@ static void test_writes_into_missing_folders_and_onto_folders_fail(void **state)
     snprintf(expected, sizeof(expected), "%s: No such file or directory", in_dir("no"));
     assert_string_equal(err.text, expected);
     assert_status(fl_file_write_atomic(folder, fl_bytes_from_text("x"), 0600, &err), FL_ERR_IO);
-    snprintf(expected, sizeof(expected), "%s: Is a directory", folder);
+    snprintf(expected, sizeof(expected), "%s: Is a directory; the folder in its place must be removed",
+             folder);
     assert_string_equal(err.text, expected);
     assert_status(fl_file_write_durable(folder, fl_bytes_from_text("x"), 0600, &err), FL_ERR_IO);
     assert_status(fl_file_remove(folder, &err), FL_ERR_IO);
@@ -253,7 +254,7 @@ static void test_reading_what_is_no_file_fails(void **state)
     snprintf(expected, sizeof(expected), "%s: No such file or directory", in_dir("no"));
     assert_string_equal(err.text, expected);
     assert_status(fl_file_read(dir, &buf, &err), FL_ERR_IO);
-    snprintf(expected, sizeof(expected), "%s: not a regular file", dir);
+    snprintf(expected, sizeof(expected), "%s: not a regular file, which it must be", dir);
     assert_string_equal(err.text, expected);
     assert_int_equal(mkfifo(in_dir("pipe"), 0600), 0);
     assert_status(fl_file_read(in_dir("pipe"), &buf, &err), FL_ERR_IO);

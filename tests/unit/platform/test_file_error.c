@@ -16,6 +16,7 @@ static void test_a_failed_write_names_path_reason_and_what_to_do(void **state)
         {EDQUOT, 1, {"Disk quota exceeded", "1 bytes are needed", "make room"}},
         {EROFS, 1, {"Read-only file system", "file system that is writable", ""}},
         {EACCES, 1, {"Permission denied", "must be writable for user ", ""}},
+        {EISDIR, 1, {"Is a directory", "folder in its place must be removed", ""}},
         {EPERM, 0, {"Operation not permitted", "must be writable for user ", ""}},
     };
     struct fl_error err;
