@@ -12,7 +12,8 @@
 #include "platform/error.h"
 #include "platform/file.h"
 
-#define FL_CLOCK_FILE "time" /* in the state folder: the time last seen, seconds since 1970 UTC */
+#define FL_CLOCK_FILE                                                                                        \
+    "time" /* in the state folder: the time last seen, seconds since 1970 UTC, and a check */
 
 /* Caller storage; one thread at a time. */
 struct fl_clock {

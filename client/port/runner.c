@@ -230,6 +230,8 @@ enum fl_status fl_runner_run(struct fl_client_config *config, const struct fl_en
         st = fl_data_load(&data_config, &r.data, err);
     if (!st)
         st = fl_state_files_open(&r.files, config->state, config->run, err);
+    if (!st && !config->resync)
+        st = fl_state_files_check(&r.files, err);
     if (!st)
         st = load(&r, err);
     if (!st)

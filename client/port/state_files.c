@@ -1,5 +1,7 @@
 #include "client/port/state_files.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "platform/dir.h"
@@ -22,6 +24,45 @@ enum fl_status fl_state_files_open(struct fl_state_files *files, const char *sta
         st = fl_dir_make(files->dir, FL_DIR_PRIVATE, err);
     if (!st)
         st = fl_dir_clean_temp(files->dir, NULL, err);
+    return st;
+}
+
+/* The number behind "residual." or "update."; 0: another file. */
+static uint64_t seq_of(const char *name)
+{
+    static const char *const kinds[] = {"residual.", "update."};
+    uint64_t seq = 0;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strncmp(name, kinds[i], strlen(kinds[i])) == 0)
+            seq = strtoull(name + strlen(kinds[i]), NULL, 10);
+    return seq;
+}
+
+static enum fl_status find_later(void *user, const char *name)
+{
+    struct fl_client_file *found = user;
+    if (seq_of(name) > 1)
+        snprintf(found->name, sizeof found->name, "%s", name);
+    return FL_OK;
+}
+
+enum fl_status fl_state_files_check(const struct fl_state_files *files, struct fl_error *err)
+{
+    char path[FL_PATH_SIZE];
+    struct fl_client_file found = {.name = ""};
+    uint64_t size;
+    enum fl_status st = fl_path_join(files->dir, FL_MANIFEST_NAME, path, err);
+    if (!st && fl_file_size(path, &size, NULL) != FL_ERR_NOT_FOUND)
+        return FL_OK;
+    if (!st)
+        st = fl_dir_list(files->dir, find_later, &found, err);
+    if (!st && found.name[0])
+        st = fl_error_set(
+            err, FL_ERR_CORRUPT,
+            "%s: missing, though %s is there. Put it back from a backup; without one, "
+            "`fl-client resync` with the same configuration gives up what waits in the residual, "
+            "counted as one lost update",
+            path, found.name);
     return st;
 }
 

@@ -22,6 +22,10 @@ FL_MUST_CHECK enum fl_status fl_state_files_at(struct fl_state_files *files, con
 FL_MUST_CHECK enum fl_status fl_state_files_open(struct fl_state_files *files, const char *state_dir,
                                                  const char *run, struct fl_error *err);
 
+/* Whether a manifest must have been there and is gone: files of a later update than the first are left, which
+ * a crash before the first manifest leaves none of. FL_ERR_CORRUPT, err says what to do. */
+FL_MUST_CHECK enum fl_status fl_state_files_check(const struct fl_state_files *files, struct fl_error *err);
+
 /* Reads for fl_client_load(); files is borrowed. */
 struct fl_client_reader fl_state_files_reader(struct fl_state_files *files);
 

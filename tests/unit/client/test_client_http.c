@@ -398,6 +398,39 @@ static void test_R22_time_is_the_latest_of_clock_build_and_last_seen(void **stat
     assert_true(fl_clock_now_s(&clock) == now_s);
 }
 
+static void test_R22_a_damaged_time_is_not_believed(void **state)
+{
+    static const char *const texts[] = {
+        "", "\n", " \n", "4000000000 \n", "4000000000 00000000\n", "40000000001", "-1\n", "4000000000x\n"};
+    struct fl_env env = fl_env_system();
+    struct fl_clock clock;
+    struct fl_buf file;
+    char path[FL_PATH_SIZE];
+    (void)state;
+
+    env.wall_ms = device_wall_ms;
+    env.monotonic_ms = device_monotonic_ms;
+    wall_s = fl_clock_build_s() + 1000;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        write_file(FL_CLOCK_FILE, fl_bytes_from_text(texts[i]));
+        assert_ok(fl_clock_open(&clock, dir, &env, NULL));
+        assert_true(fl_clock_now_s(&clock) == wall_s);
+    }
+    fl_clock_saw(&clock, wall_s + 10); /* writes it as it should be */
+    fl_buf_init(&file, 64);
+    assert_ok(fl_path_join(dir, FL_CLOCK_FILE, path, NULL));
+    assert_ok(fl_file_read(path, &file, NULL));
+    for (size_t bit = 0; bit < 8 * file.size; bit++) { /* no flip makes it any later, or earlier than none */
+        file.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        write_file(FL_CLOCK_FILE, fl_buf_view(&file));
+        assert_ok(fl_clock_open(&clock, dir, &env, NULL));
+        if (clock.seen_s > wall_s + 10)
+            fail_msg("bit %zu: %lld", bit, (long long)clock.seen_s);
+        file.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    fl_buf_done(&file);
+}
+
 static void test_urls(void **state)
 {
     static const struct {
@@ -578,6 +611,7 @@ int main(void)
         cmocka_unit_test(test_a_request_ends_by_its_timeout_or_a_stop),
         cmocka_unit_test(test_another_authority_is_refused),
         cmocka_unit_test(test_R22_time_is_the_latest_of_clock_build_and_last_seen),
+        cmocka_unit_test(test_R22_a_damaged_time_is_not_believed),
         cmocka_unit_test(test_urls),
         cmocka_unit_test(test_R20_the_token_goes_only_to_the_pinned_authority),
         cmocka_unit_test(test_R20_nothing_beside_the_pinned_authority_is_trusted),
