@@ -61,12 +61,14 @@ static void lap(struct maker *maker, enum fl_stage stage)
 
 static void blame_update(struct fl_job *job, const struct fl_entry *entry, enum fl_status st)
 {
-    snprintf(job->problem, sizeof job->problem,
-             "the payload of update %llu of client %s, accepted for round %llu, cannot be read: %s",
-             (unsigned long long)entry->seq, entry->client, (unsigned long long)entry->round,
-             st == FL_ERR_CORRUPT     ? "it is damaged"
-             : st == FL_ERR_NOT_FOUND ? "it is missing"
-                                      : fl_status_text(st));
+    snprintf(
+        job->problem, sizeof job->problem,
+        "the payload of update %llu of client %s, accepted for round %llu, cannot be read: %s; the round "
+        "waits until it is put back from a backup",
+        (unsigned long long)entry->seq, entry->client, (unsigned long long)entry->round,
+        st == FL_ERR_CORRUPT     ? "it is damaged"
+        : st == FL_ERR_NOT_FOUND ? "it is missing"
+                                 : fl_status_text(st));
 }
 
 static enum fl_status add_entry(struct maker *maker, const struct fl_entry *entry)

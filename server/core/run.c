@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "server/core/run_spec_text.h"
 
 #define SPEC_TEXT_BYTES   8192
@@ -374,8 +375,13 @@ static enum fl_status load_parts(struct loader *loader)
     if (st)
         return st;
     struct fl_version version = fl_run_base(run, run->row.version + 1);
-    return fl_published_load(loader->context->env, store, loader->newest.state_blob, &version, run->elems,
-                             &run->model);
+    st = fl_published_load(loader->context->env, store, loader->newest.state_blob, &version, run->elems,
+                           &run->model);
+    if (st)
+        fl_log(FL_LOG_ERROR, "server", "run=%s blob=%s status=%s; the state of version %llu cannot be used",
+               run->row.name, loader->newest.state_blob, fl_status_name(st),
+               (unsigned long long)run->row.version);
+    return st;
 }
 
 enum fl_status fl_run_load(const struct fl_run_context *context, const struct fl_run_row *row,

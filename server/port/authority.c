@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "platform/cert.h"
 #include "platform/crypto.h"
 #include "platform/dir.h"
 #include "platform/file.h"
@@ -122,6 +123,39 @@ static enum fl_status append_zero(struct fl_buf *pem, struct fl_error *err)
     return fl_buf_append(pem, "", 1) ? fl_error_nomem(err) : FL_OK;
 }
 
+/* Puts the file before what is wrong with its content. */
+static enum fl_status name_damage(const char *dir, const char *name, enum fl_status st, struct fl_error *err)
+{
+    return !st || st == FL_ERR_NOMEM
+               ? st
+               : fl_error_set(err, FL_ERR_CORRUPT, "%s/%s: %s", dir, name, err ? err->text : "");
+}
+
+/* Are the certificates and keys whole, and of one authority? Damage would fail every connection otherwise. */
+static enum fl_status check_files(const struct fl_authority_files *files, struct fl_bytes issuing_pem,
+                                  struct fl_bytes issuing_key, struct fl_error *err)
+{
+    struct fl_bytes root = fl_buf_view(&files->root_pem);
+    struct fl_bytes chain = fl_authority_files_chain(files), key = fl_authority_files_key(files);
+    enum fl_status st = name_damage(files->dir, "root.pem", fl_cert_root_check(root, err), err);
+
+    if (!st)
+        st = name_damage(files->dir, "issuing.pem", fl_cert_chain_check(issuing_pem, root, err), err);
+    if (!st)
+        st = name_damage(files->dir, "issuing.key", fl_cert_key_check(issuing_pem, issuing_key, err), err);
+    if (!st)
+        st = name_damage(files->dir, "server.pem", fl_cert_chain_check(chain, root, err), err);
+    return st ? st : name_damage(files->dir, "server.key", fl_cert_key_check(chain, key, err), err);
+}
+
+/* Reads a certificate and what it says. */
+static enum fl_status read_cert(const char *dir, const char *name, struct fl_buf *pem,
+                                struct fl_cert_info *ret_info, struct fl_error *err)
+{
+    enum fl_status st = read_in(dir, name, pem, err);
+    return st ? st : name_damage(dir, name, fl_cert_read(fl_buf_view(pem), ret_info, err), err);
+}
+
 enum fl_status fl_authority_files_load(const char *dir, struct fl_authority_files *ret_files,
                                        struct fl_error *err)
 {
@@ -135,19 +169,17 @@ enum fl_status fl_authority_files_load(const char *dir, struct fl_authority_file
     fl_buf_init(&files.server_pem, PEM_BYTES);
     fl_buf_init(&files.server_key, PEM_BYTES);
     fl_buf_init(&issuing_key, PEM_BYTES);
-    if ((st = read_in(dir, "root.pem", &files.root_pem, err)) ||
-        (st = fl_cert_read(fl_buf_view(&files.root_pem), &files.root, err)) ||
-        (st = read_in(dir, "issuing.pem", &files.trust_pem, err)) ||
-        (st = fl_cert_read(fl_buf_view(&files.trust_pem), &files.issuer, err)) ||
+    if ((st = read_cert(dir, "root.pem", &files.root_pem, &files.root, err)) ||
+        (st = read_cert(dir, "issuing.pem", &files.trust_pem, &files.issuer, err)) ||
         (st = read_in(dir, "issuing.key", &issuing_key, err)) ||
-        (st = fl_authority_new(fl_buf_view(&files.trust_pem), fl_buf_view(&issuing_key), &files.issuing,
-                               err)) ||
-        (st = read_in(dir, "root.pem", &files.trust_pem, err)) ||
-        (st = read_in(dir, "server.pem", &files.server_pem, err)) ||
-        (st = fl_cert_read(fl_buf_view(&files.server_pem), &files.server, err)) ||
+        (st = read_cert(dir, "server.pem", &files.server_pem, &files.server, err)) ||
         (st = append_zero(&files.server_pem, err)) ||
         (st = read_in(dir, "server.key", &files.server_key, err)) ||
-        (st = append_zero(&files.server_key, err)))
+        (st = append_zero(&files.server_key, err)) ||
+        (st = check_files(&files, fl_buf_view(&files.trust_pem), fl_buf_view(&issuing_key), err)) ||
+        (st = fl_authority_new(fl_buf_view(&files.trust_pem), fl_buf_view(&issuing_key), &files.issuing,
+                               err)) ||
+        (st = read_in(dir, "root.pem", &files.trust_pem, err)))
         goto out;
     memcpy(files.fingerprint, files.root.fingerprint, FL_DIGEST_SIZE);
     *ret_files = files;

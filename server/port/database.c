@@ -13,7 +13,10 @@
 
 #define STATEMENTS_MAX 64                  /* different queries of one database */
 #define ROOM_BYTES     ((uint64_t)8 << 20) /* the log until its next checkpoint, and what that adds */
-#define ADVICE         "put state.db and blobs/ back from a backup, see server/port/README.md"
+#define ADVICE_DAMAGED "put state.db and blobs/ back from a backup, see server/port/README.md"
+#define ADVICE_CLOSED                                                                                        \
+    "it, and those with -wal and -shm at the end of their names, must be files that are writable; the last " \
+    "may be removed while no server runs"
 
 struct fl_query {
     struct fl_database *database;
@@ -59,6 +62,26 @@ static void make_private(const char *path)
         close(fd);
 }
 
+/* Reads all of it once, so that damage is seen before anything is built on it. */
+static enum fl_status check_whole(struct fl_database *database, struct fl_error *err)
+{
+    static const char sql[] = "PRAGMA integrity_check(1)";
+    struct fl_query *query = fl_query_begin(database, sql);
+    int row = 0;
+    enum fl_status st = fl_query_step(query, &row);
+
+    if (st) {
+        fl_database_describe(database, err);
+    } else {
+        const char *found = row ? fl_query_take_text(query) : "";
+        if (strcmp(found, "ok"))
+            st = fl_error_set(err, FL_ERR_CORRUPT, "%s: damaged: %.200s; " ADVICE_DAMAGED, database->path,
+                              found);
+    }
+    fl_query_end(query);
+    return st;
+}
+
 /* name: the path as SQLite is given it, which is a URI with SQLITE_OPEN_URI. first: what to execute at once.
  */
 static enum fl_status open_with(const char *path, const char *name, int flags, const char *first,
@@ -86,9 +109,20 @@ static enum fl_status open_with(const char *path, const char *name, int flags, c
 
 enum fl_status fl_database_open(const char *path, struct fl_error *err, struct fl_database **ret_database)
 {
+    struct fl_database *database;
     make_private(path);
-    return open_with(path, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
-                     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", err, ret_database);
+    enum fl_status st = open_with(path, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+                                  "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                                  "BEGIN IMMEDIATE; COMMIT", /* can it be written? */
+                                  err, &database);
+    if (st)
+        return st;
+    st = check_whole(database, err);
+    if (st)
+        fl_database_close(database);
+    else
+        *ret_database = database;
+    return st;
 }
 
 enum fl_status fl_database_look(const char *path, enum fl_database_use use, struct fl_error *err,
@@ -139,7 +173,8 @@ static int system_cause(struct fl_database *database, int code)
         return ENOSPC; /* SQLite does not keep the system's own */
     if (code == SQLITE_READONLY)
         return access(database->path, W_OK) == 0 ? 0 : errno;
-    return code == SQLITE_IOERR || code == SQLITE_CANTOPEN ? sqlite3_system_errno(database->handle) : 0;
+    int cause = sqlite3_system_errno(database->handle);
+    return code == SQLITE_IOERR && (cause == ENOSPC || cause == EDQUOT) ? cause : 0;
 }
 
 void fl_database_describe(struct fl_database *database, struct fl_error *err)
@@ -151,9 +186,9 @@ void fl_database_describe(struct fl_database *database, struct fl_error *err)
         errno = cause;
         fl_file_error_describe_write(err, database->path, ROOM_BYTES);
     } else {
-        fl_error_write(err, "%s: %s%s", database->path,
+        fl_error_write(err, "%s: %s; %s", database->path,
                        database->handle ? sqlite3_errmsg(database->handle) : sqlite3_errstr(code),
-                       status_of(code) == FL_ERR_CORRUPT ? "; " ADVICE : "");
+                       status_of(code) == FL_ERR_CORRUPT ? ADVICE_DAMAGED : ADVICE_CLOSED);
     }
 }
 

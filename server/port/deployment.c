@@ -44,6 +44,8 @@ static enum fl_status read_secret(const char *dir, const char *name, char ret_te
     fl_buf_init(&file, 4 * FL_DIGEST_SIZE);
     if (!st)
         st = fl_file_read(path, &file, err);
+    if (st == FL_ERR_LIMIT)
+        st = FL_ERR_CORRUPT;
     if (!st && file.size >= 2 * FL_DIGEST_SIZE) {
         memcpy(ret_text, file.data, 2 * FL_DIGEST_SIZE);
         ret_text[2 * FL_DIGEST_SIZE] = 0;
@@ -96,23 +98,38 @@ static enum fl_status open_store(struct fl_deployment *deployment, const char *g
     return st ? st : fl_store_guard(deployment->store, guard[0] ? guard : deployment->dir, err);
 }
 
+/* Authority and secrets; what is missing or damaged can only come from a backup. */
+static enum fl_status open_secrets(struct fl_deployment *deployment, struct fl_error *err)
+{
+    char path[FL_PATH_SIZE], digits[2 * FL_DIGEST_SIZE + 1];
+    uint8_t secret[FL_DIGEST_SIZE];
+    const char *dir = deployment->dir;
+    enum fl_status st = fl_path_join(dir, FL_DEPLOYMENT_AUTHORITY, path, err);
+
+    if (!st)
+        st = fl_authority_files_load(path, &deployment->authority, err);
+    if (!st)
+        st = read_secret(dir, FL_DEPLOYMENT_RECEIPTS, digits, deployment->mac_key, err);
+    if (!st)
+        st = read_secret(dir, FL_ADMIN_TOKEN, deployment->admin_token, secret, err);
+    fl_secret_wipe(digits, sizeof(digits));
+    fl_secret_wipe(secret, sizeof(secret));
+    if (st == FL_ERR_NOT_FOUND || st == FL_ERR_CORRUPT)
+        fl_error_write(err, "%s; put it back from a backup of the server's folder", err ? err->text : "");
+    return st;
+}
+
 enum fl_status fl_deployment_load(const char *dir, struct fl_deployment *ret_deployment, struct fl_error *err)
 {
     struct fl_deployment deployment = {.lock = {.fd = -1}, .env = fl_env_system()};
-    char path[FL_PATH_SIZE], digits[2 * FL_DIGEST_SIZE + 1];
-    uint8_t secret[FL_DIGEST_SIZE];
     enum fl_status st;
 
     snprintf(deployment.dir, sizeof(deployment.dir), "%s", dir);
-    if ((st = fl_path_join(dir, FL_DEPLOYMENT_AUTHORITY, path, err)) ||
-        (st = fl_authority_files_load(path, &deployment.authority, err)) ||
-        (st = read_secret(dir, FL_DEPLOYMENT_RECEIPTS, digits, deployment.mac_key, err)) ||
-        (st = read_secret(dir, FL_ADMIN_TOKEN, deployment.admin_token, secret, err)))
+    st = open_secrets(&deployment, err);
+    if (st)
         fl_deployment_close(&deployment);
     else
         *ret_deployment = deployment;
-    fl_secret_wipe(digits, sizeof(digits));
-    fl_secret_wipe(secret, sizeof(secret));
     return st;
 }
 

@@ -390,7 +390,10 @@ static enum fl_status loop_init(const struct fl_loop_config *config, struct fl_l
     enum fl_status st = fl_server_new(config->env, config->store, config->kernels, &loop->effects,
                                       config->mac_key, &loop->server);
     if (st)
-        return fl_error_set(err, st, "cannot load the server's state: %s", fl_status_text(st));
+        return fl_error_set(err, st,
+                            "cannot load the server's state: %s; what the log names must be put back from a "
+                            "backup, see server/port/README.md",
+                            fl_status_text(st));
     if (config->snapshots.kept)
         fl_server_limit_snapshots(loop->server, &config->snapshots);
     return FL_OK;

@@ -25,6 +25,7 @@ struct fl_sqlite_store {
     struct fl_blob_names written, dropped;
     struct fl_guard *guard; /* NULL: none */
     uint64_t stamp;         /* written in this transaction; 0: none */
+    int is_new;             /* 1: the database was made when it was opened */
 };
 
 static inline struct fl_sqlite_store *fl_sqlite_store_of(struct fl_store *calls)

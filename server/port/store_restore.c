@@ -126,7 +126,16 @@ static enum fl_status revocation_put(struct fl_store *calls, const struct fl_rev
 
 enum fl_status fl_store_guard(struct fl_store *calls, const char *dir, struct fl_error *err)
 {
-    return fl_guard_open(dir, err, &fl_sqlite_store_of(calls)->guard);
+    struct fl_sqlite_store *store = fl_sqlite_store_of(calls);
+    enum fl_status st = fl_guard_open(dir, err, &store->guard);
+
+    if (!st && store->is_new && fl_guard_marked(store->guard))
+        st = fl_error_set(err, FL_ERR_CORRUPT,
+                          "state.db was missing or empty, but %s/state.mark says that there was one: put "
+                          "state.db and blobs/ back from a backup; or remove both state.db and state.mark to "
+                          "begin anew, without runs and clients",
+                          dir);
+    return st;
 }
 
 void fl_store_restore_calls(struct fl_store *calls)

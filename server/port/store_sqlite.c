@@ -122,8 +122,11 @@ static enum fl_status payload_get(struct fl_store *calls, struct fl_run_key run,
     if (!st && blob[0])
         st = fl_blobs_read(store->blobs, blob, payload);
     if (!st && has_sum &&
-        sum != fl_digest_sum((struct fl_bytes){payload->data + before, payload->size - before}))
+        sum != fl_digest_sum((struct fl_bytes){payload->data + before, payload->size - before})) {
         st = FL_ERR_CORRUPT;
+        fl_log(FL_LOG_ERROR, "server.store", "blob=%s client=%.8s seq=%llu status=%s; not what was stored",
+               blob[0] ? blob : "state.db", client, (unsigned long long)seq, fl_status_name(st));
+    }
     return st;
 }
 
@@ -205,6 +208,7 @@ static enum fl_status prepare_schema(struct fl_sqlite_store *store, const char *
             st = fl_database_execute(store->database, "PRAGMA user_version=" FL_STORE_SCHEMA_VERSION_TEXT);
         if (!st)
             st = fl_database_execute(store->database, "COMMIT");
+        store->is_new = !st;
     }
     if (st)
         fl_database_describe(store->database, err);
