@@ -15,14 +15,15 @@ from condition import CONDITIONS, Skipped  # noqa: E402
 from lab import TOP  # noqa: E402
 from field_site import Site  # noqa: E402
 
-import disk, mistakes, network, process  # noqa: E402, E401, F401
+import disk, files, mistakes, network, process  # noqa: E402, E401, F401
 
 
-def run(entry, binaries, keep):
+def run(entry, options):
     """One condition; its outcome and what was seen."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="fl-field."))
     folder.chmod(0o755)  # conditions with another user pass through it
-    site = Site(folder, binaries)
+    site = Site(folder, options.binaries.resolve())
+    site.seed, site.short = options.seed, options.short
     done = False
     try:
         try:
@@ -37,7 +38,7 @@ def run(entry, binaries, keep):
                 seen = traceback.format_exc()
     finally:
         site.stop_all()
-        if done or not keep:
+        if done or not options.keep:
             site.close()
         else:
             print(f"files of {entry.name}: {folder}", file=sys.stderr)
@@ -48,6 +49,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", metavar="NAME", action="append", help="only this condition, or this file's (disk, files, ...); may be repeated")
     parser.add_argument("--short", action="store_true", help="the short form, under a minute on a quiet machine")
+    parser.add_argument("--seed", type=int, default=1, help="of what is drawn: the places of flipped bits, the damages of the short form")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the lines as JSON too")
     parser.add_argument("--list", action="store_true", help="only list the conditions")
     parser.add_argument("--binaries", type=pathlib.Path, default=TOP / "build" / "release" / "bin")
@@ -63,7 +65,7 @@ def main():
             print(f"{entry.noun}/{entry.name}: tried: {entry.tried}; expected: {entry.expected}")
             continue
         start = time.monotonic()
-        outcome, seen = run(entry, options.binaries.resolve(), options.keep)
+        outcome, seen = run(entry, options)
         counts[outcome] += 1
         results.append({"name": f"{entry.noun}/{entry.name}", "outcome": outcome, "tried": entry.tried, "expected": entry.expected,
                         "seen": seen, "seconds": round(time.monotonic() - start, 1)})

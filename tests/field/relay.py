@@ -32,7 +32,8 @@ class Relay:
 
     def cut_next(self, cut, trigger):
         """The next bytes that a client sends while trigger() holds go as far as `cut` says, then the connection is ended: a number
-        of bytes (negative: all but so many), "answer": all of them, and the answer is lost, "reset": likewise by RST."""
+        of bytes (negative: all but so many), "answer": all of them, and the answer is lost, "reset": likewise by RST. "hold": none, and
+        the connection stays as it is."""
         with self.lock:
             self.trigger, self.cut = trigger, cut
 
@@ -124,7 +125,11 @@ class Relay:
                 data += more
         except TimeoutError:
             pass
-        if isinstance(cut, int):
+        if cut == "hold":
+            self.cuts += 1
+            source.settimeout(None)
+            source.recv(1)
+        elif isinstance(cut, int):
             target.sendall(data[:cut if cut >= 0 else len(data) + cut])
         else:
             self.held.add(source)  # the answer stays here
@@ -136,7 +141,7 @@ class Relay:
             else:
                 self._end(source)
             self.held.discard(source)
-        self.cuts += 1
+        self.cuts += cut != "hold"
 
 
 class Proxy:
