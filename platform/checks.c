@@ -82,7 +82,7 @@ int fl_check_folder(struct fl_findings *findings, const char *name, const char *
     user_name(info.st_uid, owner, sizeof owner);
     if (probe(path, &err)) {
         say_not_writable(findings, name, path, owner, &err);
-        return 0;
+        return access(path, R_OK | X_OK) == 0;
     }
     if (info.st_mode & 0077) {
         fl_finding_add(findings, FL_OUTCOME_WARN, name, "%s has the mode %04o: others may look into it", path,
@@ -123,7 +123,6 @@ int fl_check_file(struct fl_findings *findings, const char *name, const char *pa
         fl_finding_add(findings, FL_OUTCOME_FAIL, name, "%s has the mode %04o: others may read or change it",
                        path, (unsigned)info.st_mode & 07777);
         fl_finding_fix(findings, "chmod %03o %s", (unsigned)(info.st_mode & 0777 & ~closed), path);
-        return 0;
     }
     return 1;
 }
@@ -166,12 +165,12 @@ void fl_check_lock(struct fl_findings *findings, const char *dir, const char *pr
     int is_held = 0;
 
     if (fl_lock_look(dir, &is_held, &err)) {
-        fl_finding_add(findings, FL_OUTCOME_WARN, "process", "whether a %s runs here cannot be told: %s",
+        fl_finding_add(findings, FL_OUTCOME_WARN, "process", "whether an %s runs here cannot be told: %s",
                        program, err.text);
         fl_finding_fix(findings, "run this as the folder's owner");
     } else {
         fl_finding_add(findings, FL_OUTCOME_OK, "process",
-                       is_held ? "a %s runs on %s (fuser %s/lock tells which)" : "no %s runs on %s", program,
+                       is_held ? "an %s runs on %s (fuser %s/lock tells which)" : "no %s runs on %s", program,
                        dir, dir);
     }
     *ret_is_held = is_held;

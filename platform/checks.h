@@ -11,12 +11,12 @@
 
 #include "platform/findings.h"
 
-/* A state folder: there, ours, closed to others, and writable, found out by writing. make: the command that
- * makes one. */
+/* A state folder: there, ours, closed to others, and writable, found out by writing. 1 when it can be looked
+ * into, writable or not. make: the command that makes one. */
 int fl_check_folder(struct fl_findings *findings, const char *name, const char *path, const char *make);
 
 /* A file that must be there: readable, and without the permissions in closed (0077: nobody else's). Nothing
- * is added when all is well. restore: what to do when it is not there. */
+ * is added when all is well. 1 when it can be read. restore: what to do when it is not there. */
 int fl_check_file(struct fl_findings *findings, const char *name, const char *path, mode_t closed,
                   const char *restore);
 

@@ -80,20 +80,31 @@ static void check_ends(struct fl_doctor *doctor, struct fl_bytes chain)
     fl_check_end(doctor->findings, &authority);
 }
 
+/* The server can be judged by it even when the rest of the identity is damaged. */
+static void take_root(struct fl_doctor *doctor, const struct fl_identity *identity)
+{
+    if (fl_file_read(identity->root_path, &doctor->root, NULL) ||
+        fl_cert_root_check(fl_buf_view(&doctor->root), NULL))
+        fl_buf_clear(&doctor->root);
+}
+
 void fl_doctor_check_identity(struct fl_doctor *doctor)
 {
     struct fl_identity identity;
-    struct fl_buf chain;
+    struct fl_buf chain, root;
     struct fl_error err = {""};
 
     if (!doctor->has_folder || fl_clock_open(&doctor->clock, doctor->config->state, doctor->env, &err) ||
-        fl_identity_paths(doctor->config->state, &identity, &err) || !check_modes(doctor, &identity))
+        fl_identity_paths(doctor->config->state, &identity, &err))
         return;
     doctor->clock.is_read_only = 1;
+    take_root(doctor, &identity);
+    if (!check_modes(doctor, &identity))
+        return;
     fl_buf_init(&chain, FL_IDENTITY_PEM_BYTES);
-    if (fl_identity_check(doctor->config->state, &identity, &doctor->root, &err) ||
+    fl_buf_init(&root, FL_IDENTITY_PEM_BYTES);
+    if (fl_identity_check(doctor->config->state, &identity, &root, &err) ||
         fl_file_read(identity.cert_path, &chain, &err)) {
-        fl_buf_clear(&doctor->root);
         fl_finding_add(doctor->findings, FL_OUTCOME_FAIL, "identity", "%s", err.text);
         fl_finding_fix(
             doctor->findings,
@@ -107,6 +118,7 @@ void fl_doctor_check_identity(struct fl_doctor *doctor)
         check_ends(doctor, fl_buf_view(&chain));
     }
     fl_buf_done(&chain);
+    fl_buf_done(&root);
 }
 
 void fl_doctor_check_clock(struct fl_doctor *doctor)

@@ -3,7 +3,6 @@
 
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "platform/cert.h"
 #include "platform/checks.h"
@@ -34,18 +33,19 @@ static int check_modes(const struct fl_server_doctor *doctor)
                                   "init` makes elsewhere)";
     char path[FL_PATH_SIZE];
     struct stat info;
-    int good = 1;
+    size_t before = doctor->findings->count;
+    int can_be_read = 1;
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         if (fl_path_join(doctor->dir, files[i].name, path, NULL) ||
             (files[i].may_be_missing && stat(path, &info)))
             continue;
-        good &= fl_check_file(doctor->findings, files[i].closed == 0077 ? "secrets" : "files", path,
-                              files[i].closed, restore);
+        can_be_read &= fl_check_file(doctor->findings, files[i].closed == 0077 ? "secrets" : "files", path,
+                                     files[i].closed, restore);
     }
-    if (good)
+    if (doctor->findings->count == before)
         fl_finding_add(doctor->findings, FL_OUTCOME_OK, "secrets",
                        "keys, tokens and database are there and closed to others");
-    return good;
+    return can_be_read;
 }
 
 /* The certificates lead to the root, and the key is that of the server's. */
@@ -133,7 +133,7 @@ void fl_server_doctor_check_authority(struct fl_server_doctor *doctor)
 {
     struct fl_error err = {""};
     char hex[2 * FL_DIGEST_SIZE + 1];
-    if (!check_modes(doctor) && access(doctor->dir, X_OK))
+    if (!check_modes(doctor))
         return;
     enum fl_status st = fl_deployment_load(doctor->dir, &doctor->deployment, &err);
     doctor->has_deployment = !st;

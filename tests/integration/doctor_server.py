@@ -67,7 +67,7 @@ class Doctor(DoctorCase):
         self.all_ok(*common)
         self.with_a_run()
         self.all_ok(*common, "blobs", "backup", "operator")
-        self.expect("process", "ok", ["a fl-server runs"])
+        self.expect("process", "ok", ["an fl-server runs"])
         self.assertTrue(self.server.alive())
         self.server.stop()
         self.all_ok(*common, "blobs", "backup")
