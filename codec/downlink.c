@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/floats.h"
 #include "codec/writer.h"
 
 _Static_assert(sizeof(float) == sizeof(uint32_t), "values travel as their bits");
@@ -30,36 +31,52 @@ size_t fl_delta_count(const uint32_t *touched, size_t dim, uint32_t have)
     return count;
 }
 
-void fl_delta_collect(const uint32_t *touched, const float *x_hat, size_t dim, uint32_t have,
-                      uint32_t *ret_indices, float *ret_values)
+/* What a delta is made of, and room for one range of it. */
+struct gathering {
+    const uint32_t *touched;
+    const float *x_hat;
+    uint32_t have;
+    uint32_t *indices, *words;
+    int is_finite;
+};
+
+static size_t gather(void *user, uint64_t begin, uint64_t end, const uint32_t **ret_indices,
+                     const uint32_t **ret_words)
 {
-    size_t at = 0;
-    for (size_t i = 0; i < dim; i++) {
-        if (touched[i] > have) {
-            ret_indices[at] = (uint32_t)i;
-            ret_values[at++] = x_hat[i];
-        }
+    struct gathering *from = user;
+    size_t count = 0;
+    for (size_t i = (size_t)begin; i < (size_t)end; i++) {
+        if (from->touched[i] <= from->have)
+            continue;
+        from->is_finite &= isfinite(from->x_hat[i]) != 0;
+        from->indices[count] = (uint32_t)i;
+        from->words[count++] = fl_float_bits(from->x_hat[i]);
     }
+    *ret_indices = from->indices;
+    *ret_words = from->words;
+    return count;
 }
 
 enum fl_status fl_delta_encode(const uint32_t *touched, const float *x_hat, size_t dim, uint32_t have,
                                struct fl_buf *payload)
 {
-    size_t count = fl_delta_count(touched, dim, have);
-    uint32_t *indices = NULL;
-    float *values = NULL;
+    struct gathering from = {.touched = touched, .x_hat = x_hat, .have = have, .is_finite = 1};
+    struct fl_payload_head head = {
+        .kind = FL_PAYLOAD_ASSIGN, .dim = dim, .count = fl_delta_count(touched, dim, have)};
+    size_t before = payload->size, room = fl_payload_range_most(dim, head.count) + 1;
     enum fl_status st = FL_ERR_NOMEM;
-    if (count) {
-        indices = calloc(count, sizeof *indices);
-        values = calloc(count, sizeof *values);
-        if (!indices || !values)
-            goto out;
-        fl_delta_collect(touched, x_hat, dim, have, indices, values);
+    if (!dim || dim > FL_CODEC_DIM_MAX)
+        return dim ? FL_ERR_LIMIT : FL_ERR_SHAPE;
+    from.indices = calloc(room, sizeof *from.indices);
+    from.words = calloc(room, sizeof *from.words);
+    if (from.indices && from.words)
+        st = fl_payload_write_from(&head, gather, &from, payload);
+    if (!st && !from.is_finite) {
+        fl_buf_truncate(payload, before);
+        st = FL_ERR_NOT_FINITE;
     }
-    st = fl_sparse_encode(indices, values, count, dim, payload);
-out:
-    free(indices);
-    free(values);
+    free(from.indices);
+    free(from.words);
     return st;
 }
 

@@ -20,11 +20,8 @@ FL_MUST_CHECK enum fl_status fl_publish_threshold(const struct fl_kernels *kerne
 /* How many i have touched[i] > have. */
 size_t fl_delta_count(const uint32_t *touched, size_t dim, uint32_t have);
 
-/* Writes, in increasing order, every i with touched[i] > have and x_hat[i]; room for fl_delta_count(). */
-void fl_delta_collect(const uint32_t *touched, const float *x_hat, size_t dim, uint32_t have,
-                      uint32_t *ret_indices, float *ret_values);
-
-/* Collects and appends the assignment payload in one call. Failures as fl_sparse_encode, FL_ERR_NOMEM. */
+/* Appends the assignment payload of every i with touched[i] > have and x_hat[i]. Needs memory for the payload
+ * and one range of it. Failures as fl_sparse_encode, FL_ERR_NOMEM. */
 FL_MUST_CHECK enum fl_status fl_delta_encode(const uint32_t *touched, const float *x_hat, size_t dim,
                                              uint32_t have, struct fl_buf *payload);
 

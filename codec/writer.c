@@ -194,24 +194,18 @@ static enum fl_status insert(struct fl_buf *out, size_t at, struct fl_bytes dire
 
 /* Bodies first, since they are most of it and must not be held twice. */
 static enum fl_status put_ranges(const struct fl_payload_head *head, unsigned range_log2,
-                                 const uint32_t *indices, const uint32_t *words, struct fl_buf *out)
+                                 fl_coordinates_fn next, void *user, struct fl_buf *out)
 {
     struct fl_buf directory;
     fl_buf_init(&directory, out->limit);
     enum fl_status st = put_header(head, 0, out);
-    size_t at = 0, bodies = out->size;
+    size_t bodies = out->size;
     for (uint64_t start = 0; !st && start < head->dim; start += UINT64_C(1) << range_log2) {
         uint64_t end = start + (UINT64_C(1) << range_log2);
         if (end > head->dim)
             end = head->dim;
-        size_t first = at;
-        while (at < head->count && indices[at] < end)
-            at++;
-        struct range range = {.start = (size_t)start,
-                              .elems = (size_t)(end - start),
-                              .indices = indices + first,
-                              .words = words + first,
-                              .count = at - first};
+        struct range range = {.start = (size_t)start, .elems = (size_t)(end - start)};
+        range.count = next(user, start, end, &range.indices, &range.words);
         st = put_range(head, &range, &directory, out);
     }
     if (!st)
@@ -220,35 +214,67 @@ static enum fl_status put_ranges(const struct fl_payload_head *head, unsigned ra
     return st;
 }
 
-static enum fl_status put_whole(const struct fl_payload_head *head, const uint32_t *indices,
-                                const uint32_t *words, struct fl_buf *out)
+static enum fl_status put_whole(const struct fl_payload_head *head, fl_coordinates_fn next, void *user,
+                                struct fl_buf *out)
 {
-    struct range whole = {.elems = head->dim, .indices = indices, .words = words, .count = head->count};
+    struct range whole = {.elems = head->dim};
+    whole.count = next(user, 0, head->dim, &whole.indices, &whole.words);
     int bitmap = bitmap_is_cheaper(&whole);
     size_t coded;
     enum fl_status st = put_header(head, bitmap, out);
     return st ? st : put_body(head, &whole, bitmap, out, &coded);
 }
 
-static enum fl_status write_payload(const struct fl_payload_head *head, const uint32_t *indices,
-                                    const uint32_t *words, struct fl_buf *out)
+static enum fl_status write_payload(const struct fl_payload_head *head, fl_coordinates_fn next, void *user,
+                                    struct fl_buf *out)
 {
     if (!head->count)
         return put_header(head, 0, out);
     unsigned range_log2 = fl_layout_range_log2(head->dim, head->count);
-    return fl_layout_range_count(head->dim, range_log2) > 1
-               ? put_ranges(head, range_log2, indices, words, out)
-               : put_whole(head, indices, words, out);
+    return fl_layout_range_count(head->dim, range_log2) > 1 ? put_ranges(head, range_log2, next, user, out)
+                                                            : put_whole(head, next, user, out);
+}
+
+enum fl_status fl_payload_write_from(const struct fl_payload_head *head, fl_coordinates_fn next, void *user,
+                                     struct fl_buf *payload)
+{
+    size_t before = payload->size;
+    enum fl_status st = write_payload(head, next, user, payload);
+    if (st)
+        fl_buf_truncate(payload, before);
+    return st;
+}
+
+size_t fl_payload_range_most(size_t dim, size_t count)
+{
+    uint64_t elems = count ? UINT64_C(1) << fl_layout_range_log2(dim, count) : 0;
+    return elems < count ? (size_t)elems : count;
+}
+
+/* Arrays that hold all coordinates. */
+struct arrays {
+    const uint32_t *indices, *words;
+    size_t count, at;
+};
+
+static size_t slice(void *user, uint64_t begin, uint64_t end, const uint32_t **ret_indices,
+                    const uint32_t **ret_words)
+{
+    struct arrays *arrays = user;
+    size_t first = arrays->at;
+    (void)begin;
+    *ret_indices = arrays->indices + first;
+    *ret_words = arrays->words + first;
+    while (arrays->at < arrays->count && arrays->indices[arrays->at] < end)
+        arrays->at++;
+    return arrays->at - first;
 }
 
 enum fl_status fl_payload_write(const struct fl_payload_head *head, const uint32_t *indices,
                                 const uint32_t *words, struct fl_buf *payload)
 {
-    size_t before = payload->size;
-    enum fl_status st = write_payload(head, indices, words, payload);
-    if (st)
-        fl_buf_truncate(payload, before);
-    return st;
+    struct arrays arrays = {indices, words, head->count, 0};
+    return fl_payload_write_from(head, slice, &arrays, payload);
 }
 
 enum fl_status fl_payload_write_dense(const float *values, size_t dim, struct fl_buf *payload)

@@ -22,7 +22,21 @@ struct fl_payload_head {
 FL_MUST_CHECK enum fl_status fl_payload_write(const struct fl_payload_head *head, const uint32_t *indices,
                                               const uint32_t *words, struct fl_buf *payload);
 
-/* The same for FL_CODEC_DENSE: every value, shape (dim). */
+/*
+ * Gives the coordinates of the range [begin, end), of shape (how many it returns), valid until the next call.
+ * Ranges are asked for once each, in order, and cover the vector; head->count is how many there are in all.
+ */
+typedef size_t (*fl_coordinates_fn)(void *user, uint64_t begin, uint64_t end, const uint32_t **ret_indices,
+                                    const uint32_t **ret_words);
+
+/* The same from coordinates that are in no array. */
+FL_MUST_CHECK enum fl_status fl_payload_write_from(const struct fl_payload_head *head, fl_coordinates_fn next,
+                                                   void *user, struct fl_buf *payload);
+
+/* How many coordinates one range of a payload of so many can have. */
+size_t fl_payload_range_most(size_t dim, size_t count);
+
+/* fl_payload_write for FL_CODEC_DENSE: every value, shape (dim). */
 FL_MUST_CHECK enum fl_status fl_payload_write_dense(const float *values, size_t dim, struct fl_buf *payload);
 
 #endif

@@ -60,7 +60,10 @@ static void check_ends(struct fl_doctor *doctor, struct fl_bytes chain)
                                         .near = FL_OUTCOME_WARN,
                                         .over = FL_OUTCOME_WARN,
                                         .fix = fix});
-    struct fl_check_end authority = {.name = "authority",
+    struct fl_check_end authority = {.name = "root",
+                                     .what = "the pinned one",
+                                     .begins_s = root.not_before_s,
+                                     .ends_s = root.not_after_s,
                                      .now_s = now_s,
                                      .warn_s = AUTHORITY_WARN_S,
                                      .near = FL_OUTCOME_WARN,
@@ -68,15 +71,13 @@ static void check_ends(struct fl_doctor *doctor, struct fl_bytes chain)
                                      .fix = "no certificate outlives it: the operator has to make a new "
                                             "folder with `fl-server init`, and this "
                                             "client has to enrol there, in a new state folder"};
-    if (!fl_cert_read(fl_cert_chain_next(chain), &issuing, &err)) {
-        authority.what = "the issuing authority";
-        authority.begins_s = issuing.not_before_s;
-        authority.ends_s = issuing.not_after_s;
-        fl_check_end(doctor->findings, &authority);
-    }
-    authority.what = "the pinned root";
-    authority.begins_s = root.not_before_s;
-    authority.ends_s = root.not_after_s;
+    fl_check_end(doctor->findings, &authority);
+    if (fl_cert_read(fl_cert_chain_next(chain), &issuing, &err))
+        return; /* a chain without it has not passed */
+    authority.name = "issuing authority";
+    authority.what = "that of this client's certificate";
+    authority.begins_s = issuing.not_before_s;
+    authority.ends_s = issuing.not_after_s;
     fl_check_end(doctor->findings, &authority);
 }
 

@@ -12,7 +12,7 @@
 #include "protocol/error_body.h"
 #include "protocol/routes.h"
 
-#define REQUEST_TIMEOUT_MS 10000
+#define REQUEST_TIMEOUT_MS 5000
 #define OFFSET_WARN_S      300
 #define NAMES_SIZE         512
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #define SMALLEST ((size_t)4 << 10)
-#define CLASSES  14 /* SMALLEST << 13 == FL_BODY_POOL_LARGEST */
+#define CLASSES  9 /* SMALLEST << 8 == FL_BODY_POOL_LARGEST */
 _Static_assert(SMALLEST << (CLASSES - 1) == FL_BODY_POOL_LARGEST, "one class for each power of two");
 
 /* Stands at the beginning of a buffer that waits for its next use. */

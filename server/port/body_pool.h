@@ -12,8 +12,8 @@
 
 #include "base/status.h"
 
-#define FL_BODY_POOL_LARGEST ((size_t)32 << 20)
-#define FL_BODY_POOL_KEPT    ((size_t)32 << 20)
+#define FL_BODY_POOL_LARGEST ((size_t)1 << 20)
+#define FL_BODY_POOL_KEPT    ((size_t)4 << 20)
 
 struct fl_body_pool;
 

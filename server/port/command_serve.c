@@ -1,4 +1,5 @@
 /* `fl-server serve`. */
+#include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #define ADMIN_CONNECTIONS 64
 #define ADMIN_BODY_BYTES  ((size_t)16 << 20)
 #define PORT_MODE         0644
+#define MMAP_BYTES        131072 /* blocks from this size on go back to the system when they are freed */
 
 /* Everything that runs, in the order in which it starts. */
 struct serving {
@@ -210,6 +212,7 @@ int fl_command_serve(const struct fl_command_call *call)
     if (!st)
         st = fl_server_config_guard(call->config_path, config, &err);
     fl_log_set_level((enum fl_log_level)config->log_level);
+    mallopt(M_MMAP_THRESHOLD, MMAP_BYTES); /* else it grows with the bodies, and what they took stays resident */
     if (!st)
         st = fl_server_config_check(config, &err);
     if (!st) {

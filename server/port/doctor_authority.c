@@ -77,7 +77,10 @@ static void check_ends(const struct fl_server_doctor *doctor)
             .fix =
                 "the server renews it at its start and while it runs: systemctl restart fl-server, and look "
                 "for server.authority in its log; a folder that cannot be written to prevents it"});
-    struct fl_check_end authority = {.name = "authority",
+    struct fl_check_end authority = {.name = "root",
+                                     .what = "the authority's",
+                                     .begins_s = files->root.not_before_s,
+                                     .ends_s = files->root.not_after_s,
                                      .now_s = doctor->now_s,
                                      .warn_s = (int64_t)FL_AUTHORITY_WARN_DAYS * FL_AUTHORITY_DAY_S,
                                      .near = FL_OUTCOME_WARN,
@@ -85,13 +88,11 @@ static void check_ends(const struct fl_server_doctor *doctor)
                                      .fix = "nothing renews it and no certificate outlives it: make a new "
                                             "folder with `fl-server init` before its end, "
                                             "and enrol the clients there"};
-    authority.what = "the issuing authority";
+    fl_check_end(doctor->findings, &authority);
+    authority.name = "issuing authority";
+    authority.what = "that of all certificates";
     authority.begins_s = files->issuer.not_before_s;
     authority.ends_s = files->issuer.not_after_s;
-    fl_check_end(doctor->findings, &authority);
-    authority.what = "the root";
-    authority.begins_s = files->root.not_before_s;
-    authority.ends_s = files->root.not_after_s;
     fl_check_end(doctor->findings, &authority);
 }
 

@@ -12,11 +12,25 @@
 
 struct footprint_options {
     struct bench_options common;
+    /* Of the server's large run. */
+    uint64_t parameters, few, many;
+    double density;
+};
+
+/* Peaks of the server's resident memory, each since its start. */
+struct footprint_load {
+    uint64_t clients, elems;
+    uint64_t created_bytes;   /* when the run was made */
+    uint64_t peak_bytes;      /* after rounds, deltas and snapshots */
+    uint64_t last_bytes;      /* after the last version, which holds nothing back */
+    uint64_t start_bytes;     /* of another process that starts with all of it */
+    uint64_t in_flight_bytes; /* bodies of one round, at most */
 };
 
 struct footprint_server {
     uint64_t stripped_bytes; /* of the program */
     uint64_t idle_rss_bytes; /* without runs */
+    struct footprint_load few, many;
 };
 
 /* Processes of one client, one after the other. */

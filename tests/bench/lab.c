@@ -117,6 +117,22 @@ uint64_t lab_memory(pid_t pid, const char *field)
     return kib * 1024;
 }
 
+double lab_cpu_s(const struct lab *lab)
+{
+    char path[64], text[1024];
+    unsigned long user = 0, kernel = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)lab->server);
+    FILE *file = fopen(path, "r");
+    size_t size = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    if (file)
+        fclose(file);
+    text[size] = '\0';
+    const char *at = strrchr(text, ')');
+    if (!at || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel) != 2)
+        return 0;
+    return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
+}
+
 enum fl_status lab_json_text(struct fl_bytes json, const char *key, char *ret_text, size_t size)
 {
     char name[80];
@@ -275,4 +291,43 @@ enum fl_status lab_enroll(struct lab *lab, const char *name, char ret_state[FL_P
                                                           .name = name,
                                                           .stop_fd = -1},
                               &env, client, err);
+}
+
+enum fl_status lab_change_setting(struct lab *lab, const char *from, const char *to, struct fl_error *err)
+{
+    struct fl_buf old, new;
+    fl_buf_init(&old, 1 << 16);
+    fl_buf_init(&new, 1 << 16);
+    enum fl_status st = fl_file_read(lab->config, &old, err);
+    const uint8_t *at = st ? NULL : memmem(old.data, old.size, from, strlen(from));
+    if (!st && !at)
+        st = fl_error_set(err, FL_ERR_FORMAT, "%s: no line \"%s\"", lab->config, from);
+    if (!st) {
+        const uint8_t *rest = at + strlen(from);
+        st = fl_buf_append(&new, old.data, (size_t)(at - old.data));
+        if (!st)
+            st = fl_buf_append(&new, to, strlen(to));
+        if (!st)
+            st = fl_buf_append(&new, rest, (size_t)(old.data + old.size - rest));
+        if (!st)
+            st = fl_file_write_atomic(lab->config, fl_buf_view(&new), FL_FILE_SECRET, err);
+    }
+    fl_buf_done(&old);
+    fl_buf_done(&new);
+    return st;
+}
+
+enum fl_status lab_create_run(struct lab *lab, const char *text, struct fl_error *err)
+{
+    char path[FL_PATH_SIZE];
+    struct fl_buf output;
+    enum fl_status st = lab_write(lab, "run.yaml", text, path, err);
+    const char *const words[] = {lab->server_program, "run", "create", path, "--dir",
+                                 lab->server_folder,  NULL};
+
+    fl_buf_init(&output, OUTPUT_BYTES);
+    if (!st)
+        st = lab_call(words, &output, err);
+    fl_buf_done(&output);
+    return st;
 }

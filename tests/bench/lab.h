@@ -49,6 +49,16 @@ FL_MUST_CHECK enum fl_status lab_write(struct lab *lab, const char *name, const 
 FL_MUST_CHECK enum fl_status lab_enroll(struct lab *lab, const char *name, char ret_state[FL_PATH_SIZE],
                                         struct fl_error *err);
 
+/* Replaces a piece of the text of server.yaml by another; FL_ERR_FORMAT when it is not there. */
+FL_MUST_CHECK enum fl_status lab_change_setting(struct lab *lab, const char *from, const char *to,
+                                                struct fl_error *err);
+
+/* `fl-server run create` of a spec's text. */
+FL_MUST_CHECK enum fl_status lab_create_run(struct lab *lab, const char *text, struct fl_error *err);
+
+/* CPU seconds that the running server has used. */
+double lab_cpu_s(const struct lab *lab);
+
 /* A figure of /proc/PID/status in bytes, e.g. "VmHWM"; 0 when it cannot be read. */
 uint64_t lab_memory(pid_t pid, const char *field);
 

@@ -111,7 +111,7 @@ class Doctor(DoctorCase):
         self.look(expect=0)
         self.assertEqual({f["outcome"] for f in self.findings}, {"ok"}, self.findings)
         names = [f["name"] for f in self.findings]
-        for name in ("configuration", "versions", "threads", "state folder", "process", "identity", "certificate", "authority", "clock",
+        for name in ("configuration", "versions", "threads", "state folder", "process", "identity", "certificate", "root", "issuing authority", "clock",
                      "connection", "health", "time difference", "login", "run", "state files", "disk", "data", "data and model"):
             self.assertIn(name, names)
         text = run(CLIENT, "doctor", "--config", self.config).stdout
@@ -254,9 +254,9 @@ class Doctor(DoctorCase):
         self.look(expect=0, environment=shifted(400 * DAY))
         self.expect("certificate", "warn", ["has expired", "days ago"], ["fl-client run --config"])
         self.look(expect=1, environment=shifted(9.5 * 365 * DAY))
-        self.expect("authority", "warn", ["issuing authority ends"], ["fl-server init"])
+        self.expect("issuing authority", "warn", ["ends 20"], ["fl-server init"])
         self.look(expect=1, environment=shifted(25 * 365 * DAY))
-        self.expect("authority", "fail", ["the pinned root has expired"], ["fl-server init"])
+        self.expect("root", "fail", ["has expired"], ["fl-server init"])
         self.expect("server certificate", "fail", ["has expired, if it is 20"], ["timedatectl set-ntp true"])
 
     def test_clocks_that_are_behind(self):
@@ -272,8 +272,8 @@ class Doctor(DoctorCase):
 
     # ---- the way to the server ----
 
-    def proxy(self, certificate, pages=None, page=Page.page):
-        """Somebody else on a port of its own; certificate (chain, key), or None for plain HTTP."""
+    def proxy(self, certificate, pages=None, page=Page.page, change=lambda context: None):
+        """Somebody else on a port of its own; certificate (chain, key), or None for plain HTTP; change: of the TLS context."""
         handler = type("Handler", (Page,), {"pages": pages or {}, "page": page})
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         server.daemon_threads = True
@@ -281,6 +281,7 @@ class Doctor(DoctorCase):
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*certificate)
+            change(context)
             server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.addCleanup(server.server_close)
@@ -316,6 +317,19 @@ class Doctor(DoctorCase):
         self.expect("tls", "fail", (), ["openssl s_client", "listen.port"])
         self.look(expect=1, url=f"https://localhost:{self.server.port}")
         self.expect("server certificate", "fail", ["pinned authority, but", "localhost"], ["a name of the server's certificate"])
+
+    def test_an_old_tls_and_a_server_that_hangs(self):
+        def old(context):
+            context.set_ciphers("ALL:@SECLEVEL=0")
+            context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+        self.look(expect=1, url=self.proxy(self.ours(), change=old))
+        self.expect("tls", "fail", (), ["TLS 1.2 or 1.3"])
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            self.look(expect=1, url=f"https://127.0.0.1:{silent.getsockname()[1]}")
+        self.expect("connection", "ok")
+        self.expect("health", "fail", (), ["overloaded or stopped", "systemctl restart fl-server"])
 
     def test_R4_a_proxy_that_answers_itself(self):
         self.look(expect=1, url=self.proxy(self.ours()))

@@ -62,7 +62,7 @@ class Doctor(DoctorCase):
     # ---- all is well ----
 
     def test_healthy_before_while_and_after_a_server_runs(self):
-        common = ("configuration", "versions", "open files", "state folder", "process", "clock", "secrets", "authority", "certificate",
+        common = ("configuration", "versions", "open files", "state folder", "process", "clock", "secrets", "authority", "root", "issuing authority", "certificate",
                   "certificate names", "database", "revocations", "disk", "port")
         self.all_ok(*common)
         self.with_a_run()
@@ -200,7 +200,7 @@ class Doctor(DoctorCase):
         self.look(expect=0, environment=shifted(900 * DAY))
         self.expect("certificate", "warn", ["has expired"], ["systemctl restart fl-server"])
         self.look(expect=1, environment=shifted(15 * 365 * DAY))
-        self.expect("authority", "fail", ["issuing authority has expired"], ["fl-server init"])
+        self.expect("issuing authority", "fail", ["has expired"], ["fl-server init"])
         self.look(expect=0, environment=shifted(-400 * DAY))
         self.expect("clock", "warn", ["but files here were written at"], ["timedatectl set-ntp true"])
         self.expect("certificate", "warn", ["later than the time here"], ["timedatectl"])
