@@ -345,6 +345,19 @@ class Doctor(DoctorCase):
         self.look(expect=0, url=self.proxy(self.ours(), {**health, "/v1/runs/open": (503, busy)}))
         self.expect("login", "warn", ["busy", "503"], ["later"])
 
+    def test_R4_a_client_lives_on_behind_a_proxy_that_refuses(self):
+        log = self.folder / "refused.log"
+        for status in (401, 403, 407):
+            with open(log, "w") as out:
+                process = subprocess.Popen([CLIENT, "run", "--server", self.proxy(self.ours(), page=(status, b"<html>no</html>")), "--run", "open",
+                                            "--state", str(self.copy(f"behind-{status}")), "--data", str(DIGITS)], stderr=out)
+            try:
+                self.assertTrue(wait_until(lambda: log.read_text().count("a proxy may be in the way: see `fl-client doctor`") > 1))
+                self.assertIsNone(process.poll())
+            finally:
+                process.kill()
+                process.wait()
+
     def test_what_the_server_says_of_this_client(self):
         state = self.enroll("revoked")
         text = run("openssl", "x509", "-in", state / "client.pem", "-noout", "-subject").stdout
