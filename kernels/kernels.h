@@ -12,8 +12,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Words that must stay behind what the two take functions write: they store whole vectors. */
+#define FL_KERNELS_SLACK 16
+
+/* A power-of-two grid (codec/grid.h): level = sign(p) min(floor(|p| inverse_step + 1/2), level_most). */
+struct fl_kernels_grid {
+    float step, inverse_step; /* 2^k and 2^-k, both normal */
+    float level_most;         /* an integer, at most 2^22 */
+};
+
 struct fl_kernels {
-    const char *name; /* "portable" */
+    const char *name; /* "portable", "avx2", "avx512", "neon" */
 
     /* ret_sum[i] = a[i] + b[i] */
     void (*add)(const float *a, const float *b, float *ret_sum, size_t n);
@@ -44,9 +53,28 @@ struct fl_kernels {
      * lambda_down >= 0 in parameter units. */
     size_t (*publish)(const double *x, float *x_hat, uint32_t *touched, size_t n, double lambda_down,
                       uint32_t version);
+
+    /* First phase of fused error feedback. ret_p[i] = a[i] + b[i]; bit i % 64 of ret_mask[i / 64] is 1 where
+     * low <= bits of |ret_p[i]| < high as integers, bits past n are 0; ret_mask has (n + 63) / 64 words.
+     * *worst becomes the largest magnitude's bits when they are above it: at 0x7f800000 or more something is
+     * not finite. Returns how many bits are 1. low < high <= 2^31. */
+    size_t (*add_mask)(const float *a, const float *b, float *ret_p, size_t n, uint32_t low, uint32_t high,
+                       uint64_t *ret_mask, uint32_t *worst);
+
+    /* Second phase: for every i whose bit in mask is 1, in increasing order, base + i to ret_indices, the
+     * bits of p[i] to ret_words, and p[i] = 0. count is how many bits are 1; both arrays hold count elements
+     * and FL_KERNELS_SLACK more of unspecified content. Bits past n are 0. */
+    void (*take_values)(float *p, size_t n, const uint64_t *mask, size_t count, uint32_t base,
+                        uint32_t *ret_indices, uint32_t *ret_words);
+
+    /* The same on a grid: the level as int32 to ret_words and p[i] -= level * step. Where the bit is 1,
+     * step / 2 <= |p[i]| < 2^44 step. */
+    void (*take_levels)(float *p, size_t n, const uint64_t *mask, size_t count, uint32_t base,
+                        const struct fl_kernels_grid *grid, uint32_t *ret_indices, uint32_t *ret_words);
 };
 
-/* The fastest table this machine can run; never NULL. */
+/* The fastest table this machine can run; never NULL. With FL_KERNELS=NAME in the environment it is that one
+ * instead, when this machine can run it: for running tests at each level. */
 const struct fl_kernels *fl_kernels_pick(void);
 
 /* The table called name, NULL when there is none on this machine. */

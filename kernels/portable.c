@@ -1,14 +1,8 @@
-#include "kernels/portable.h"
-
 #include <math.h>
 #include <string.h>
 
-static uint32_t float_bits(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
+#include "kernels/tables.h"
+#include "kernels/take.h"
 
 static void add(const float *a, const float *b, float *ret_sum, size_t n)
 {
@@ -26,7 +20,7 @@ static int all_finite(const float *x, size_t n)
 {
     uint32_t bad = 0;
     for (size_t i = 0; i < n; i++)
-        bad |= (float_bits(x[i]) & 0x7f800000u) == 0x7f800000u;
+        bad |= (fl_bits_of(x[i]) & FL_BITS_INFINITY) == FL_BITS_INFINITY;
     return !bad;
 }
 
@@ -50,7 +44,7 @@ static float max_abs(const float *x, size_t n)
 {
     uint32_t most = 0; /* the bits of non-negative floats are ordered as the floats are */
     for (size_t i = 0; i < n; i++) {
-        uint32_t magnitude = float_bits(x[i]) & 0x7fffffffu;
+        uint32_t magnitude = fl_bits_of(x[i]) & FL_BITS_MAGNITUDE;
         most = magnitude > most ? magnitude : most;
     }
     float result;
@@ -76,7 +70,7 @@ static void select_band(const float *x, size_t n, float low, float high, uint32_
         float magnitude = fabsf(x[i]);
         if (magnitude >= low && magnitude < high) {
             ret_indices[at] = (uint32_t)i;
-            ret_bits[at++] = float_bits(x[i]);
+            ret_bits[at++] = fl_bits_of(x[i]);
         }
     }
 }
@@ -96,6 +90,28 @@ static size_t publish(const double *x, float *x_hat, uint32_t *touched, size_t n
     return count;
 }
 
+static size_t add_mask(const float *a, const float *b, float *ret_p, size_t n, uint32_t low, uint32_t high,
+                       uint64_t *ret_mask, uint32_t *worst)
+{
+    size_t count = 0;
+    uint32_t most = *worst;
+    for (size_t i = 0; i < n; i += 64) {
+        size_t size = n - i < 64 ? n - i : 64;
+        uint64_t word = 0;
+        for (size_t j = 0; j < size; j++) {
+            ret_p[i + j] = a[i + j] + b[i + j];
+            uint32_t magnitude = fl_bits_of(ret_p[i + j]) & FL_BITS_MAGNITUDE;
+            most = magnitude > most ? magnitude : most;
+            uint64_t in = magnitude >= low && magnitude < high;
+            word |= in << j;
+            count += in;
+        }
+        ret_mask[i / 64] = word;
+    }
+    *worst = most;
+    return count;
+}
+
 const struct fl_kernels fl_kernels_portable = {
     .name = "portable",
     .add = add,
@@ -106,4 +122,7 @@ const struct fl_kernels fl_kernels_portable = {
     .count_band = count_band,
     .select_band = select_band,
     .publish = publish,
+    .add_mask = add_mask,
+    .take_values = fl_take_values,
+    .take_levels = fl_take_levels,
 };
