@@ -4,33 +4,79 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/coded.h"
 #include "codec/floats.h"
 #include "codec/grid.h"
 #include "codec/layout.h"
 #include "codec/topk.h"
 #include "codec/writer.h"
 
+static enum fl_status encode_dense(const struct fl_kernels *kernels, const struct fl_codec_params *params,
+                                   const float *p, size_t dim, struct fl_buf *payload);
+static enum fl_status encode_sparse(const struct fl_kernels *kernels, const struct fl_codec_params *params,
+                                    const float *p, size_t dim, struct fl_buf *payload);
+static enum fl_status encode_top_coded(const struct fl_kernels *kernels, const struct fl_codec_params *params,
+                                       const float *p, size_t dim, struct fl_buf *payload);
+
 static const struct fl_codec codecs[] = {
-    {.id = FL_CODEC_DENSE, .name = "dense", .summary = "every coordinate as float32"},
+    {.id = FL_CODEC_DENSE,
+     .name = "dense",
+     .class = FL_CLASS_LOSSLESS,
+     .kind = FL_PAYLOAD_DENSE,
+     .encode = encode_dense,
+     .summary = "every coordinate as float32"},
     {.id = FL_CODEC_THRESHOLD,
      .name = "threshold",
+     .class = FL_CLASS_ABSOLUTE,
+     .kind = FL_PAYLOAD_THRESHOLD,
+     .encode = encode_sparse,
      .uses_lambda = 1,
      .summary = "coordinates of magnitude lambda or more, as float32"},
     {.id = FL_CODEC_INT_THRESHOLD,
      .name = "int-threshold",
+     .class = FL_CLASS_ABSOLUTE,
+     .kind = FL_PAYLOAD_INT_THRESHOLD,
+     .encode = encode_sparse,
      .on_grid = 1,
      .uses_lambda = 1,
      .summary = "coordinates of magnitude lambda or more, rounded to a power-of-two grid"},
     {.id = FL_CODEC_TOPK,
      .name = "topk",
+     .class = FL_CLASS_CONTRACTION,
+     .kind = FL_PAYLOAD_TOPK,
+     .encode = encode_sparse,
      .uses_ratio = 1,
      .summary = "the largest magnitudes of the whole model, as float32"},
     {.id = FL_CODEC_TOPK_TENSOR,
      .name = "topk-tensor",
+     .class = FL_CLASS_CONTRACTION,
+     .kind = FL_PAYLOAD_TOPK_TENSOR,
+     .encode = encode_sparse,
      .uses_ratio = 1,
      .uses_tensors = 1,
      .summary = "the largest magnitudes of each tensor, as float32"},
+    {.id = FL_CODEC_TOPK_BF16,
+     .name = "topk-bf16",
+     .class = FL_CLASS_CONTRACTION,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_LISTED,
+     .values = FL_VALUES_BFLOAT16,
+     .encode = encode_top_coded,
+     .uses_ratio = 1,
+     .summary = "the largest magnitudes of the whole model, as bfloat16"},
+    {.id = FL_CODEC_TOPK_FP16,
+     .name = "topk-fp16",
+     .class = FL_CLASS_CONTRACTION,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_LISTED,
+     .values = FL_VALUES_FLOAT16,
+     .encode = encode_top_coded,
+     .uses_ratio = 1,
+     .summary = "the largest magnitudes of the whole model, as IEEE binary16"},
 };
+
+const char *const fl_codec_names[] = {"dense",       "threshold", "int-threshold", "topk",
+                                      "topk-tensor", "topk-bf16", "topk-fp16",     NULL};
 
 #define CODEC_COUNT (sizeof codecs / sizeof codecs[0])
 
@@ -174,25 +220,24 @@ static enum fl_status select_survivors(const struct fl_kernels *kernels, const s
         return select_top(p, &dim, 1, params->ratio, ret);
     case FL_CODEC_TOPK_TENSOR:
         return select_top(p, params->tensor_elems, params->tensor_count, params->ratio, ret);
-    case FL_CODEC_DENSE:
-        break;
+    default:
+        return FL_ERR_NOT_FOUND;
     }
-    return FL_ERR_NOT_FOUND; /* nothing is selected */
 }
 
-enum fl_status fl_codec_encode(const struct fl_kernels *kernels, const struct fl_codec_params *params,
-                               const float *p, size_t dim, struct fl_buf *payload)
+static enum fl_status encode_dense(const struct fl_kernels *kernels, const struct fl_codec_params *params,
+                                   const float *p, size_t dim, struct fl_buf *payload)
 {
-    enum fl_status st = fl_codec_params_check(params, dim);
-    if (st)
-        return st;
-    if (!kernels->all_finite(p, dim))
-        return FL_ERR_NOT_FINITE;
-    if (params->id == FL_CODEC_DENSE)
-        return fl_payload_write_dense(p, dim, payload);
+    (void)kernels, (void)params;
+    return fl_payload_write_dense(p, dim, payload);
+}
+
+static enum fl_status encode_sparse(const struct fl_kernels *kernels, const struct fl_codec_params *params,
+                                    const float *p, size_t dim, struct fl_buf *payload)
+{
     struct survivors survivors = {0};
-    st = select_survivors(kernels, params, p, dim, &survivors);
-    struct fl_payload_head head = {.kind = (unsigned)params->id,
+    enum fl_status st = select_survivors(kernels, params, p, dim, &survivors);
+    struct fl_payload_head head = {.kind = (enum fl_payload_kind)fl_codec_find_id(params->id)->kind,
                                    .dim = dim,
                                    .count = survivors.count,
                                    .lambda = params->lambda,
@@ -205,5 +250,36 @@ enum fl_status fl_codec_encode(const struct fl_kernels *kernels, const struct fl
     if (!st)
         st = fl_payload_write(&head, survivors.indices, survivors.words, payload);
     survivors_done(&survivors);
+    return st;
+}
+
+static enum fl_status encode_top_coded(const struct fl_kernels *kernels, const struct fl_codec_params *params,
+                                       const float *p, size_t dim, struct fl_buf *payload)
+{
+    const struct fl_codec *codec = fl_codec_find_id(params->id);
+    struct survivors survivors = {0};
+    (void)kernels;
+    enum fl_status st = select_top(p, &dim, 1, params->ratio, &survivors);
+    if (!st)
+        st = fl_coded_write_head(dim, FL_SUPPORT_LISTED, (enum fl_value_form)codec->values, survivors.indices,
+                                 survivors.count, payload);
+    if (!st && survivors.count)
+        st = fl_values_write_words((enum fl_value_form)codec->values, survivors.words, survivors.count,
+                                   payload);
+    survivors_done(&survivors);
+    return st;
+}
+
+enum fl_status fl_codec_encode(const struct fl_kernels *kernels, const struct fl_codec_params *params,
+                               const float *p, size_t dim, struct fl_buf *payload)
+{
+    size_t before = payload->size;
+    enum fl_status st = fl_codec_params_check(params, dim);
+    if (!st && !kernels->all_finite(p, dim))
+        st = FL_ERR_NOT_FINITE;
+    if (!st)
+        st = fl_codec_find_id(params->id)->encode(kernels, params, p, dim, payload);
+    if (st)
+        fl_buf_truncate(payload, before);
     return st;
 }

@@ -13,13 +13,25 @@
 #include "base/status.h"
 #include "kernels/kernels.h"
 
-/* Wire ids: never reused, never renumbered. */
+/* Which compressor. Not what travels (see fl_codec.kind), though the first five are the same numbers; 6 to 15
+ * stay free. */
 enum fl_codec_id {
     FL_CODEC_DENSE = 1,         /* every value, float32 */
     FL_CODEC_THRESHOLD = 2,     /* hard threshold: exact values with |p| >= lambda */
     FL_CODEC_INT_THRESHOLD = 3, /* integer hard threshold on a power-of-two grid, rule R8 */
     FL_CODEC_TOPK = 4,          /* the k largest magnitudes of the whole vector */
     FL_CODEC_TOPK_TENSOR = 5,   /* the k_l largest magnitudes of each tensor */
+    FL_CODEC_TOPK_BF16 = 16,    /* top-k with values as bfloat16 */
+    FL_CODEC_TOPK_FP16,         /* top-k with values as IEEE binary16 */
+};
+
+/* What is promised of q, the decoded payload of p (algorithms.md section 0). */
+enum fl_codec_class {
+    FL_CLASS_LOSSLESS,    /* q = p */
+    FL_CLASS_ABSOLUTE,    /* |p - q| is bounded whatever p is; error feedback */
+    FL_CLASS_CONTRACTION, /* ||p - q||^2 <= (1 - delta) ||p||^2, delta > 0; error feedback */
+    FL_CLASS_UNBIASED,    /* E q = p, E ||p - q||^2 <= omega ||p||^2; no error feedback: the noise has mean 0,
+                             and a residual would grow where omega >= 1 */
 };
 
 /* Largest vector: indices are 32 bits. */
@@ -42,23 +54,46 @@ struct fl_codec_params {
     double ratio;  /* top-k: share of coordinates sent, in (0, 1] */
     const size_t *tensor_elems; /* topk-tensor: borrowed, elements of each tensor, each > 0 */
     size_t tensor_count;        /* topk-tensor: their sum is the size of the vector */
+    uint64_t seed;              /* of random rounding: another one for each client and round; encoding only */
 };
+
+struct fl_codec_params;
+
+/* Appends the payload of p. params are checked, p is finite; what was appended on failure is taken back by
+ * the caller. */
+typedef enum fl_status (*fl_codec_encode_fn)(const struct fl_kernels *kernels,
+                                             const struct fl_codec_params *params, const float *p, size_t dim,
+                                             struct fl_buf *payload);
 
 /* One row of the table of codecs. */
 struct fl_codec {
     enum fl_codec_id id;
-    const char *name;    /* "dense", "threshold", "int-threshold", "topk", "topk-tensor" */
+    const char *name; /* in run specs and messages, e.g. "int-threshold" */
+    enum fl_codec_class class;
+    unsigned kind;       /* of its payloads: enum fl_payload_kind */
+    unsigned values;     /* kind FL_PAYLOAD_CODED: their form, enum fl_value_form */
+    unsigned support;    /* kind FL_PAYLOAD_CODED: where they belong, enum fl_support_form */
     int on_grid;         /* 1: values are integer levels times a step, summed exactly as integers */
     int uses_lambda;     /* 1: params.lambda matters */
     int uses_ratio;      /* 1: params.ratio matters */
     int uses_tensors;    /* 1: params.tensor_elems matters */
     const char *summary; /* one line for --help */
+    fl_codec_encode_fn encode;
 };
+
+/* Whether what is not sent waits in a residual. */
+static inline int fl_codec_has_feedback(const struct fl_codec *codec)
+{
+    return codec->class != FL_CLASS_UNBIASED;
+}
+
+/* Names of the table's rows in their order, NULL at the end: choices of a setting. */
+extern const char *const fl_codec_names[];
 
 /* The whole table, ret_count rows. */
 const struct fl_codec *fl_codec_table(size_t *ret_count);
 
-/* Row by name or by wire id; NULL when unknown. */
+/* Row by name or by id; NULL when unknown. */
 const struct fl_codec *fl_codec_find(const char *name);
 const struct fl_codec *fl_codec_find_id(unsigned id);
 

@@ -1,5 +1,7 @@
 #include "codec/feedback.h"
 
+#include <string.h>
+
 enum fl_status fl_error_feedback_step(const struct fl_kernels *kernels, const struct fl_codec_params *params,
                                       const float *delta, const float *residual, size_t dim,
                                       struct fl_buf *payload, float *ret_residual,
@@ -17,7 +19,10 @@ enum fl_status fl_error_feedback_step(const struct fl_kernels *kernels, const st
         fl_buf_truncate(payload, before);
         return st;
     }
-    fl_payload_subtract(&checked, ret_residual);
+    if (fl_codec_has_feedback(fl_codec_find_id(params->id)))
+        fl_payload_subtract(&checked, ret_residual);
+    else
+        memset(ret_residual, 0, dim * sizeof *ret_residual);
     *ret_payload = checked;
     return FL_OK;
 }

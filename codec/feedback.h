@@ -10,8 +10,10 @@
 #include "codec/payload.h"
 
 /*
- * p = delta + residual; appends the payload of p; ret_residual = p - q with q as decoded from that payload.
- * q + ret_residual == p in every bit of value for all codecs (rule R8).
+ * p = delta + residual; appends the payload of p; ret_residual = p - q with q as decoded from that payload,
+ * or 0 for unbiased codecs, which have no error feedback (FL_CLASS_UNBIASED). q + ret_residual == p in every
+ * bit of value where what is sent is sent exactly or on the grid (rule R8); other forms of values round each
+ * of the two once, in float32.
  *
  * delta, residual  shape (dim) float32, parameter units, delta = x_start - x_end (a descent direction)
  * ret_residual     shape (dim), may be delta, else must not overlap the others; unspecified after a failure

@@ -12,9 +12,8 @@
 #include "codec/rice.h"
 
 /* First byte: kind in bits 0-3, format version in bits 4-6, bitmap of a single range in bit 7. */
-#define FL_LAYOUT_VERSION      1
-#define FL_LAYOUT_BITMAP       0x80
-#define FL_LAYOUT_VARINT_BYTES 10
+#define FL_LAYOUT_VERSION 1
+#define FL_LAYOUT_BITMAP  0x80
 
 /* Wanted survivors of a range, at least; less than twice as many when they are spread evenly. */
 #define FL_LAYOUT_RANGE_SURVIVORS 512

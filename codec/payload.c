@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "codec/coded.h"
 #include "codec/cursor.h"
 #include "codec/downlink.h"
 #include "codec/floats.h"
@@ -65,11 +66,11 @@ static enum fl_status check_value(struct check *check, uint32_t index, uint32_t 
     if (!fl_float_bits_finite(word))
         return FL_ERR_NOT_FINITE;
     switch (payload->kind) {
-    case FL_CODEC_THRESHOLD:
+    case FL_PAYLOAD_THRESHOLD:
         return fabsf(*ret_value) >= payload->lambda ? FL_OK : FL_ERR_RANGE;
-    case FL_CODEC_TOPK:
+    case FL_PAYLOAD_TOPK:
         return *ret_value != 0 ? FL_OK : FL_ERR_RANGE;
-    case FL_CODEC_TOPK_TENSOR:
+    case FL_PAYLOAD_TOPK_TENSOR:
         return *ret_value != 0 ? check_tensor_share(check, index) : FL_ERR_RANGE;
     default:
         return FL_OK;
@@ -96,14 +97,14 @@ static enum fl_status check_lambda(const struct fl_codec_params *params, struct 
                                    struct fl_cursor *cursor)
 {
     const uint8_t *at;
-    if (payload->kind == FL_CODEC_THRESHOLD) {
+    if (payload->kind == FL_PAYLOAD_THRESHOLD) {
         enum fl_status st = fl_cursor_bytes(cursor, 4, &at);
         if (st)
             return st;
         payload->lambda = params->lambda;
         return fl_load_le32(at) == fl_float_bits(params->lambda) ? FL_OK : FL_ERR_RANGE;
     }
-    if (payload->kind == FL_CODEC_INT_THRESHOLD) {
+    if (payload->kind == FL_PAYLOAD_INT_THRESHOLD) {
         int lambda_log2;
         enum fl_status st = fl_cursor_bytes(cursor, 2, &at);
         if (!st)
@@ -119,16 +120,15 @@ static enum fl_status check_lambda(const struct fl_codec_params *params, struct 
     return FL_OK;
 }
 
-static enum fl_status check_count(const struct fl_codec_params *params, const struct fl_payload *payload)
+/* Coordinates that may be sent, where that is agreed for the whole vector. */
+static size_t most_coordinates(const struct fl_codec_params *params, size_t dim)
 {
-    size_t most = payload->dim;
-    if (payload->kind == FL_CODEC_TOPK)
-        most = fl_codec_top_count(params->ratio, payload->dim);
-    return payload->count > most ? FL_ERR_RANGE : FL_OK;
+    const struct fl_codec *codec = params ? fl_codec_find_id(params->id) : NULL;
+    return codec && codec->uses_ratio && !codec->uses_tensors ? fl_codec_top_count(params->ratio, dim) : dim;
 }
 
-static enum fl_status check_header(const struct fl_codec_params *params, size_t dim, unsigned kind,
-                                   struct fl_cursor *cursor, struct fl_payload *payload)
+static enum fl_status check_header(const struct fl_codec_params *params, size_t dim, struct fl_cursor *cursor,
+                                   struct fl_payload *payload)
 {
     const uint8_t *first;
     uint64_t wire_dim, count;
@@ -137,7 +137,7 @@ static enum fl_status check_header(const struct fl_codec_params *params, size_t 
         return st;
     if ((*first >> 4 & 7) != FL_LAYOUT_VERSION)
         return FL_ERR_VERSION;
-    if ((*first & 15) != kind)
+    if ((*first & 15) != payload->kind)
         return FL_ERR_FORMAT;
     payload->bitmap = *first >> 7;
     st = fl_cursor_varint(cursor, &wire_dim);
@@ -145,21 +145,26 @@ static enum fl_status check_header(const struct fl_codec_params *params, size_t 
         return st;
     if (wire_dim != dim)
         return FL_ERR_SHAPE;
+    if (payload->kind == FL_PAYLOAD_CODED)
+        return payload->bitmap ? FL_ERR_FORMAT
+                               : fl_coded_check_head(fl_codec_find_id(params->id),
+                                                     most_coordinates(params, dim), cursor, payload);
     count = dim;
-    if (kind != FL_CODEC_DENSE)
+    if (payload->kind != FL_PAYLOAD_DENSE)
         st = fl_cursor_varint(cursor, &count);
     if (st)
         return st;
     payload->count = (size_t)count;
-    st = check_count(params, payload);
-    return st ? st : check_lambda(params, payload, cursor);
+    if (count > most_coordinates(params, dim))
+        return FL_ERR_RANGE;
+    return check_lambda(params, payload, cursor);
 }
 
 /* Where the parts lie. Leaves the bodies to fl_payload_walk(). */
 static enum fl_status check_parts(struct fl_payload *payload, struct fl_cursor *cursor)
 {
     payload->directory_at = payload->bodies_at = cursor->at;
-    int coded = payload->kind != FL_CODEC_DENSE && payload->count;
+    int coded = payload->kind != FL_PAYLOAD_DENSE && payload->count;
     if (coded)
         payload->range_log2 = fl_layout_range_log2(payload->dim, payload->count);
     int ranges = coded && fl_layout_range_count(payload->dim, payload->range_log2) > 1;
@@ -169,25 +174,38 @@ static enum fl_status check_parts(struct fl_payload *payload, struct fl_cursor *
         return check_directory(payload, cursor);
     if (coded)
         return FL_OK;
-    uint64_t size = payload->kind == FL_CODEC_DENSE ? (uint64_t)payload->dim * 4 : 0;
+    uint64_t size = payload->kind == FL_PAYLOAD_DENSE ? (uint64_t)payload->dim * 4 : 0;
     if (fl_cursor_left(cursor) != size)
         return fl_cursor_left(cursor) < size ? FL_ERR_TRUNCATED : FL_ERR_FORMAT;
     return FL_OK;
 }
 
-static enum fl_status check_payload(const struct fl_codec_params *params, size_t dim, unsigned kind,
-                                    struct fl_bytes bytes, struct fl_payload *ret_payload)
+enum fl_status fl_support_check_head(size_t dim, struct fl_bytes bytes, struct fl_payload *ret_payload)
+{
+    struct fl_payload payload = {.bytes = bytes, .kind = FL_PAYLOAD_SUPPORT, .dim = dim};
+    struct fl_cursor cursor = {.bytes = bytes};
+    enum fl_status st = check_header(NULL, dim, &cursor, &payload);
+    if (!st)
+        st = check_parts(&payload, &cursor);
+    if (!st)
+        *ret_payload = payload;
+    return st;
+}
+
+static enum fl_status check_payload(const struct fl_codec_params *params, size_t dim,
+                                    enum fl_payload_kind kind, struct fl_bytes bytes,
+                                    struct fl_payload *ret_payload)
 {
     struct fl_payload payload = {.bytes = bytes, .kind = kind, .dim = dim};
     struct fl_cursor cursor = {.bytes = bytes};
     struct check check = {.payload = &payload, .params = params};
-    enum fl_status st = check_header(params, dim, kind, &cursor, &payload);
-    if (!st)
+    enum fl_status st = check_header(params, dim, &cursor, &payload);
+    if (!st && kind != FL_PAYLOAD_CODED) /* which has its parts after the header's forms */
         st = check_parts(&payload, &cursor);
     if (st)
         return st;
     check.step = ldexp(1.0, payload.step_log2);
-    if (kind == FL_CODEC_TOPK_TENSOR)
+    if (kind == FL_PAYLOAD_TOPK_TENSOR)
         check.tensor_end = params->tensor_elems[0];
     st = fl_payload_walk(&payload, 0, dim, check_group, &check);
     if (!st)
@@ -199,7 +217,9 @@ enum fl_status fl_payload_check(const struct fl_codec_params *params, size_t dim
                                 struct fl_payload *ret_payload)
 {
     enum fl_status st = fl_codec_params_check(params, dim);
-    return st ? st : check_payload(params, dim, (unsigned)params->id, bytes, ret_payload);
+    return st ? st
+              : check_payload(params, dim, (enum fl_payload_kind)fl_codec_find_id(params->id)->kind, bytes,
+                              ret_payload);
 }
 
 enum fl_status fl_sparse_check(size_t dim, struct fl_bytes bytes, struct fl_payload *ret_payload)

@@ -14,13 +14,36 @@
 #include "base/status.h"
 #include "codec/codec.h"
 
-/* Wire id of a sparse assignment (downlink delta): values replace, they are not added. No codec of params. */
-#define FL_PAYLOAD_ASSIGN 6
+/* What a payload's first byte tells: never reused, never renumbered. */
+enum fl_payload_kind {
+    FL_PAYLOAD_DENSE = 1,
+    FL_PAYLOAD_THRESHOLD = 2,
+    FL_PAYLOAD_INT_THRESHOLD = 3,
+    FL_PAYLOAD_TOPK = 4,
+    FL_PAYLOAD_TOPK_TENSOR = 5,
+    FL_PAYLOAD_ASSIGN = 6,  /* a sparse assignment (downlink delta): values replace. No codec of params. */
+    FL_PAYLOAD_CODED = 7,   /* a support and values in one of several forms */
+    FL_PAYLOAD_SUPPORT = 8, /* coordinates without values: inside kind 7 only */
+};
+
+/* Kind 7: which coordinates the values belong to. */
+enum fl_support_form {
+    FL_SUPPORT_ALL = 0,    /* every one */
+    FL_SUPPORT_LISTED = 1, /* those of a payload of kind 8 */
+};
+
+/* Kind 7: how the values are written. */
+enum fl_value_form {
+    FL_VALUES_FLOAT32 = 0,
+    FL_VALUES_BFLOAT16 = 1,
+    FL_VALUES_FLOAT16 = 2,
+    FL_VALUES_LEVELS = 3, /* codes into a table of levels, times a scale for each bucket */
+};
 
 /* A checked payload. Fields may be read; only fl_payload_check() and fl_sparse_check() fill them. */
 struct fl_payload {
-    struct fl_bytes bytes;          /* borrowed; must stay as it was when checked */
-    unsigned kind;                  /* enum fl_codec_id or FL_PAYLOAD_ASSIGN */
+    struct fl_bytes bytes; /* borrowed; must stay as it was when checked */
+    enum fl_payload_kind kind;
     size_t dim;                     /* elements of the vector */
     size_t count;                   /* coordinates sent */
     float lambda;                   /* parameter units, 0 where the codec has none */
@@ -31,7 +54,11 @@ struct fl_payload {
     int32_t level_max;              /* largest |level|, 0 off the grid */
     size_t directory_at, bodies_at; /* for reader.c: offsets in bytes */
     unsigned range_log2, bitmap,
-        shift; /* for reader.c: size of a range, mode of a single range, 2 lambda / step */
+        shift;               /* for reader.c: size of a range, mode of a single range, 2 lambda / step */
+    struct fl_bytes support; /* kind 7, listed: the payload of kind 8, which the offsets are of */
+    struct fl_bytes values;  /* kind 7 */
+    enum fl_support_form support_form;
+    enum fl_value_form value_form;
 };
 
 /*

@@ -1,5 +1,6 @@
 #include "codec/reader.h"
 
+#include "codec/coded.h"
 #include "codec/cursor.h"
 #include "codec/grid.h"
 #include "codec/layout.h"
@@ -121,7 +122,7 @@ static enum fl_status walk_range(const struct fl_payload *payload, const struct 
             st = read_levels(&levels, level_min, &reader, group.size, group.words);
         if (st)
             return st;
-        for (size_t i = 0; !payload->on_grid && i < group.size; i++)
+        for (size_t i = 0; range->floats.size && i < group.size; i++)
             group.words[i] = fl_load_le32(range->floats.data + 4 * (at + i));
         st = fn(user, &group);
         if (st)
@@ -153,8 +154,10 @@ static enum fl_status walk_dense(const struct fl_payload *payload, uint64_t begi
 enum fl_status fl_payload_walk(const struct fl_payload *payload, uint64_t begin, uint64_t end, fl_group_fn fn,
                                void *user)
 {
-    if (payload->kind == FL_CODEC_DENSE)
+    if (payload->kind == FL_PAYLOAD_DENSE)
         return walk_dense(payload, begin, end, fn, user);
+    if (payload->kind == FL_PAYLOAD_CODED)
+        return fl_coded_walk(payload, end, fn, user);
     if (!payload->count)
         return FL_OK;
     struct fl_cursor directory = {payload->bytes, payload->directory_at};

@@ -1,11 +1,13 @@
-/* Walking through the coordinates of a payload, group by group. Not for the header (codec/payload.c). */
+/* Walking through the coordinates of a payload, group by group, whatever its kind. Not for the header
+ * (codec/payload.c). */
 #ifndef FL_CODEC_READER_H
 #define FL_CODEC_READER_H
 
 #include "codec/payload.h"
 #include "codec/rice.h"
 
-/* Up to 64 coordinates, indices strictly increasing; words as in fl_payload_write(). */
+/* Up to 64 coordinates, indices strictly increasing; words as in fl_payload_write(): levels on the grid, else
+ * the bits of float32; none for kind 8. */
 struct fl_group {
     uint32_t indices[FL_RICE_BLOCK], words[FL_RICE_BLOCK];
     size_t size;
@@ -21,10 +23,15 @@ typedef enum fl_status (*fl_group_fn)(void *user, const struct fl_group *group);
 FL_MUST_CHECK enum fl_status fl_payload_walk(const struct fl_payload *payload, uint64_t begin, uint64_t end,
                                              fl_group_fn fn, void *user);
 
+/* Reads the header of a payload of kind 8 and where its parts lie; the bodies are for fl_payload_walk().
+ * Failures as fl_payload_check(). */
+FL_MUST_CHECK enum fl_status fl_support_check_head(size_t dim, struct fl_bytes bytes,
+                                                   struct fl_payload *ret_payload);
+
 /* Whether values are plain float32 rather than levels. */
 static inline int fl_payload_has_floats(unsigned kind)
 {
-    return kind != FL_CODEC_INT_THRESHOLD;
+    return kind != FL_PAYLOAD_INT_THRESHOLD && kind != FL_PAYLOAD_SUPPORT;
 }
 
 #endif

@@ -5,6 +5,8 @@
 #include "codec/floats.h"
 #include "codec/grid.h"
 #include "codec/layout.h"
+#include "codec/reader.h"
+#include "codec/varint.h"
 
 /* Bytes that one group of 64 coordinates can take: a block of gaps, signs, a block of magnitudes. */
 #define GROUP_BYTES_MAX (2 * FL_RICE_BLOCK_BYTES_MAX + FL_RICE_BLOCK / 8 + FL_BITS_SLACK)
@@ -16,34 +18,22 @@ struct range {
     size_t count;
 };
 
-static enum fl_status put_varint(struct fl_buf *out, uint64_t value)
-{
-    uint8_t bytes[FL_LAYOUT_VARINT_BYTES];
-    size_t size = 0;
-    do {
-        bytes[size] = (uint8_t)(value & 0x7f);
-        value >>= 7;
-        bytes[size++] |= value ? 0x80 : 0;
-    } while (value);
-    return fl_buf_append(out, bytes, size);
-}
-
 static enum fl_status put_header(const struct fl_payload_head *head, int bitmap, struct fl_buf *out)
 {
     uint8_t first = (uint8_t)(head->kind | FL_LAYOUT_VERSION << 4 | (bitmap ? FL_LAYOUT_BITMAP : 0));
     enum fl_status st = fl_buf_append(out, &first, 1);
     if (!st)
-        st = put_varint(out, head->dim);
-    if (!st && head->kind != FL_CODEC_DENSE)
-        st = put_varint(out, head->count);
+        st = fl_varint_put(out, head->dim);
+    if (!st && head->kind != FL_PAYLOAD_DENSE)
+        st = fl_varint_put(out, head->count);
     if (st)
         return st;
     uint8_t bytes[4];
-    if (head->kind == FL_CODEC_THRESHOLD) {
+    if (head->kind == FL_PAYLOAD_THRESHOLD) {
         fl_store_le32(bytes, fl_float_bits(head->lambda));
         return fl_buf_append(out, bytes, 4);
     }
-    if (head->kind == FL_CODEC_INT_THRESHOLD) {
+    if (head->kind == FL_PAYLOAD_INT_THRESHOLD) {
         bytes[0] = (uint8_t)(int8_t)head->step_log2;
         bytes[1] = (uint8_t)head->shift;
         return fl_buf_append(out, bytes, 2);
@@ -146,7 +136,7 @@ static enum fl_status put_coded(const struct fl_payload_head *head, const struct
             group_gaps(range, at, size, numbers);
             fl_rice_write(&gaps, fl_rice_choose(&gaps, numbers, size, &bits), numbers, size, &writer);
         }
-        if (head->kind == FL_CODEC_INT_THRESHOLD)
+        if (head->kind == FL_PAYLOAD_INT_THRESHOLD)
             put_levels(&levels, level_min, range->words + at, size, &writer);
         st = fl_buf_append(out, group, (size_t)(writer.at - group));
         if (st)
@@ -163,7 +153,7 @@ static enum fl_status put_body(const struct fl_payload_head *head, const struct 
     size_t before = out->size;
     enum fl_status st = put_coded(head, range, bitmap, out);
     *ret_coded = out->size - before;
-    return st || head->kind == FL_CODEC_INT_THRESHOLD ? st : put_floats(range->words, range->count, out);
+    return st || !fl_payload_has_floats(head->kind) ? st : put_floats(range->words, range->count, out);
 }
 
 /* One range among several: its row of the directory, and its body, which goes to out. */
@@ -172,11 +162,11 @@ static enum fl_status put_range(const struct fl_payload_head *head, const struct
 {
     size_t coded;
     int bitmap = range->count && bitmap_is_cheaper(range);
-    enum fl_status st = put_varint(directory, (uint64_t)range->count << 1 | (unsigned)bitmap);
+    enum fl_status st = fl_varint_put(directory, (uint64_t)range->count << 1 | (unsigned)bitmap);
     if (st || !range->count)
         return st;
     st = put_body(head, range, bitmap, out, &coded);
-    return st ? st : put_varint(directory, coded);
+    return st ? st : fl_varint_put(directory, coded);
 }
 
 /* Puts the directory before the bodies, which begin at at. */
@@ -264,7 +254,7 @@ static size_t slice(void *user, uint64_t begin, uint64_t end, const uint32_t **r
     size_t first = arrays->at;
     (void)begin;
     *ret_indices = arrays->indices + first;
-    *ret_words = arrays->words + first;
+    *ret_words = arrays->words ? arrays->words + first : NULL;
     while (arrays->at < arrays->count && arrays->indices[arrays->at] < end)
         arrays->at++;
     return arrays->at - first;
@@ -280,7 +270,7 @@ enum fl_status fl_payload_write(const struct fl_payload_head *head, const uint32
 enum fl_status fl_payload_write_dense(const float *values, size_t dim, struct fl_buf *payload)
 {
     size_t before = payload->size;
-    struct fl_payload_head head = {.kind = FL_CODEC_DENSE, .dim = dim};
+    struct fl_payload_head head = {.kind = FL_PAYLOAD_DENSE, .dim = dim};
     uint8_t *at;
     enum fl_status st = dim > (SIZE_MAX >> 2) ? FL_ERR_LIMIT : put_header(&head, 0, payload);
     if (!st)

@@ -6,18 +6,18 @@
 
 /* What a payload's header tells. */
 struct fl_payload_head {
-    unsigned kind;
+    enum fl_payload_kind kind; /* any but FL_PAYLOAD_DENSE and FL_PAYLOAD_CODED */
     size_t dim;
     size_t count;
-    float lambda;   /* FL_CODEC_THRESHOLD */
-    int step_log2;  /* FL_CODEC_INT_THRESHOLD */
-    unsigned shift; /* FL_CODEC_INT_THRESHOLD: log2(2 lambda / step) */
+    float lambda;   /* FL_PAYLOAD_THRESHOLD */
+    int step_log2;  /* FL_PAYLOAD_INT_THRESHOLD */
+    unsigned shift; /* FL_PAYLOAD_INT_THRESHOLD: log2(2 lambda / step) */
 };
 
 /*
  * Appends a payload. indices: strictly increasing, < head->dim; words: the bits of a float32, or on the grid
- * the level as int32 in two's complement, level_min <= |level| <= 2^20; shape (head->count). Any kind but
- * FL_CODEC_DENSE. FL_ERR_NOMEM, FL_ERR_LIMIT; payload is unchanged on failure.
+ * the level as int32 in two's complement, level_min <= |level| <= 2^20; shape (head->count), NULL for
+ * FL_PAYLOAD_SUPPORT. FL_ERR_NOMEM, FL_ERR_LIMIT; payload is unchanged on failure.
  */
 FL_MUST_CHECK enum fl_status fl_payload_write(const struct fl_payload_head *head, const uint32_t *indices,
                                               const uint32_t *words, struct fl_buf *payload);
@@ -36,7 +36,7 @@ FL_MUST_CHECK enum fl_status fl_payload_write_from(const struct fl_payload_head 
 /* How many coordinates one range of a payload of so many can have. */
 size_t fl_payload_range_most(size_t dim, size_t count);
 
-/* fl_payload_write for FL_CODEC_DENSE: every value, shape (dim). */
+/* fl_payload_write for FL_PAYLOAD_DENSE: every value, shape (dim). */
 FL_MUST_CHECK enum fl_status fl_payload_write_dense(const float *values, size_t dim, struct fl_buf *payload);
 
 #endif

@@ -14,7 +14,7 @@ Usage: deploy/quickstart.sh [options]
   --partition P  who holds which examples: dirichlet (default), iid, or writers (mnist's default: people's own
                  handwriting, whole writers to a client)
   --alpha A      Dirichlet label skew: 0.1 is severe, 100 is nearly even (default 0.3; mnist: 0.1)
-  --codec NAME   int-threshold (default), threshold, topk, topk-tensor, dense
+  --codec NAME   int-threshold (default), or another of `fl-server run create --help`, e.g. threshold, topk, dense
   --seed S       seed of data split, first model, batches and cohorts (default 1)
   --central W    yes or no: also train one model on the pooled data, to compare with (default yes; mnist: no)
   --keep DIR     keep server, clients, logs and model in DIR, which must not exist yet
@@ -63,10 +63,7 @@ number --rounds "$rounds" 1 100000
 number --clients "$clients" 1 256
 number --seed "$seed" 0 999999999
 [[ $alpha =~ ^[0-9]*\.?[0-9]+$ ]] && [[ $alpha =~ [1-9] ]] || refuse "--alpha $alpha: a number above 0 is wanted"
-case $codec in
-  int-threshold | threshold | topk | topk-tensor | dense) ;;
-  *) refuse "--codec $codec: one of int-threshold, threshold, topk, topk-tensor, dense is wanted" ;;
-esac
+[[ $codec =~ ^[a-z0-9-]+$ ]] || refuse "--codec $codec: a codec's name is wanted, e.g. int-threshold or topk"
 case $partition in
   dirichlet | iid | writers) ;;
   *) refuse "--partition $partition: one of dirichlet, iid, writers is wanted" ;;

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "codec/codec.h"
+
 #define ANY      INFINITY
 #define MS_MAX   (7.0 * 86400000)
 #define SEED_MAX 9007199254740992.0 /* 2^53 */
@@ -25,7 +27,6 @@ struct spec_file {
 };
 
 static const char *const kinds[] = {"logistic", "softmax", "mlp", NULL}; /* as enum fl_model_kind */
-static const char *const codecs[] = {"int-threshold", "threshold", "topk", "topk-tensor", "dense", NULL};
 
 #define FIELD(field) FL_SETTING_FIELD(struct spec_file, field)
 
@@ -70,7 +71,7 @@ const struct fl_setting fl_run_spec_rows[] = {
     {.key = "codec.name",
      .type = FL_SETTING_CHOICE,
      FIELD(codec),
-     .choices = codecs,
+     .choices = fl_codec_names,
      .def = "int-threshold",
      .help = "how clients compress updates"},
     {.key = "codec.lambda",
@@ -92,7 +93,7 @@ const struct fl_setting fl_run_spec_rows[] = {
      FIELD(ratio),
      .max = 1,
      .def = "0.01",
-     .help = "topk, topk-tensor: fraction of coordinates sent"},
+     .help = "topk and its kin: fraction of coordinates sent"},
     {.key = "downlink.ratio",
      .type = FL_SETTING_DOUBLE,
      FIELD(downlink_ratio),
@@ -234,11 +235,10 @@ static void fill_model(const struct spec_file *file, struct fl_model_spec *model
 
 static void fill_codec(const struct spec_file *file, struct fl_run_spec *spec)
 {
-    const char *name = codecs[file->codec];
-    int has_lambda = !strcmp(name, "int-threshold") || !strcmp(name, "threshold");
-    snprintf(spec->codec.name, sizeof(spec->codec.name), "%s", name);
-    spec->codec.lambda = has_lambda ? (float)file->lambda : 0;
-    spec->codec.ratio = !strncmp(name, "topk", 4) ? (float)file->ratio : 0;
+    const struct fl_codec *codec = fl_codec_find(fl_codec_names[file->codec]);
+    snprintf(spec->codec.name, sizeof(spec->codec.name), "%s", codec->name);
+    spec->codec.lambda = codec->uses_lambda ? (float)file->lambda : 0;
+    spec->codec.ratio = codec->uses_ratio ? (float)file->ratio : 0;
     spec->step_shift = (int32_t)file->step_shift;
     spec->downlink_ratio = file->downlink_ratio;
     spec->downlink_lambda = file->downlink_lambda;

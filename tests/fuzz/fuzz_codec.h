@@ -8,7 +8,8 @@
 #include "codec/codec.h"
 #include "fuzz.h"
 
-/* kind, dim - 1 (16 bits, modulo 6000), lambda (float32), step_log2 (signed), ratio in 255ths */
+/* codec id or FL_PAYLOAD_ASSIGN, dim - 1 (16 bits, modulo 6000), lambda (float32), step_log2 (signed), ratio
+ * in 255ths */
 #define FUZZ_CODEC_BYTES 9
 
 struct fuzz_codec {
@@ -31,6 +32,8 @@ static inline void fuzz_codec_read(const uint8_t *data, struct fuzz_codec *codec
                                              .tensor_elems = codec->tensors,
                                              .tensor_count = 2};
     memcpy(&codec->params.lambda, &lambda, sizeof lambda);
+    const struct fl_codec *row = fl_codec_find_id(data[0]);
+    codec->kind = row ? row->kind : data[0];
 }
 
 #endif

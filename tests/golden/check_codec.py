@@ -41,8 +41,25 @@ def top(values, k):
     return {i: values[i] for i in order[:k]}
 
 
+def nearest(value, bits, least):
+    """value to the nearest multiple of a unit of bits significant bits, no finer than least; ties to even."""
+    exponent = math.frexp(float(value))[1]
+    unit = max(Fraction(2) ** (exponent - bits), least)
+    return unit * round(value / unit)
+
+
+def half(codec, value):
+    """value in the 16-bit form of the codec; what is too large becomes the largest that is finite."""
+    rounded, most = ((nearest(value, 8, Fraction(2) ** -133), Fraction(255) * 2 ** 120) if codec == "topk-bf16" else
+                     (nearest(value, 11, Fraction(2) ** -24), Fraction(65504)))
+    return max(-most, min(most, rounded))
+
+
 def compress(p, codec, d, lam, step, ratio, tensors):
     """The output by the definition of the codec; p and the result map index to Fraction, zeros left out."""
+    if codec in ("topk-bf16", "topk-fp16"):
+        sent = top(p, wire.top_count(ratio, d))
+        return {i: half(codec, v) for i, v in sent.items() if half(codec, v)}
     if codec in ("topk", "topk-tensor"):
         out, start = {}, 0
         for elems in [d] if codec == "topk" else tensors:

@@ -2,8 +2,8 @@
 
     decode(payload) -> Payload(codec, d, lam, step, items)
 
-items is a list of (index, level) for the grid codec and (index, float) for all others; lam and step are
-exact Fractions, or None where the codec has none. Anything that breaks the format raises Refused.
+items is a list of (index, level) for the grid codec and (index, float) for all others; codec is its name, or
+for kind 7 the pair of its forms; lam and step are exact Fractions, or None where the codec has none. Anything that breaks the format raises Refused.
 What was agreed outside the payload (ratio, tensors) is checked by decode_agreed().
 """
 import math
@@ -11,9 +11,13 @@ import struct
 from collections import namedtuple
 from fractions import Fraction
 
-DENSE, THRESHOLD, INT_THRESHOLD, TOPK, TOPK_TENSOR, ASSIGN = 1, 2, 3, 4, 5, 6
+DENSE, THRESHOLD, INT_THRESHOLD, TOPK, TOPK_TENSOR, ASSIGN, CODED, SUPPORT = 1, 2, 3, 4, 5, 6, 7, 8
 NAMES = {DENSE: "dense", THRESHOLD: "threshold", INT_THRESHOLD: "int-threshold", TOPK: "topk",
-         TOPK_TENSOR: "topk-tensor", ASSIGN: "assign"}
+         TOPK_TENSOR: "topk-tensor", ASSIGN: "assign", CODED: "coded"}
+ALL, LISTED = 0, 1  # supports of kind 7
+FLOAT32, BFLOAT16, FLOAT16, LEVELS = 0, 1, 2, 3  # values of kind 7
+# Which forms of kind 7 a codec has.
+FORMS = {"topk-bf16": (LISTED, BFLOAT16), "topk-fp16": (LISTED, FLOAT16)}
 LEVEL_MAX = 1 << 20
 GROUP = 64
 PLAIN = 31
@@ -136,7 +140,7 @@ def decode_range(kind, level_min, start, elems, count, bitmap, coded, values):
             need(max(levels) <= LEVEL_MAX, "level above the cap")
             group = [-level if sign else level for sign, level in zip(signs, levels)]
         else:
-            group = values[first:first + size]
+            group = values[first:first + size] if values is not None else [None] * size
         items += zip((start + index for index in indices), group)
     bits.finish()
     return items
@@ -147,7 +151,7 @@ def decode_ranges(kind, level_min, d, count, bitmap, rest):
     while r < 32 and count << r < 512 * d:
         r += 1
     ranges = -(-d // (1 << r))
-    has_floats = kind != INT_THRESHOLD
+    has_floats = kind not in (INT_THRESHOLD, SUPPORT)
     if ranges == 1:
         size = rest.left() - (4 * count if has_floats else 0)
         need(size >= 0, "truncated")
@@ -174,14 +178,69 @@ def decode_ranges(kind, level_min, d, count, bitmap, rest):
     return items
 
 
-def decode(payload):
+def single(value):
+    """A float64 rounded to float32."""
+    return struct.unpack("<f", struct.pack("<f", value))[0]
+
+
+def level_values(rest, count):
+    bucket = rest.varint()
+    need(1 <= bucket < 1 << 32, "bucket out of range")
+    size = rest.take(1)[0] + 1
+    need(size >= 2, "a table of one level")
+    table = floats(rest.take(4 * size))
+    need(all(a < b for a, b in zip(table, table[1:])), "levels do not grow")
+    scales = floats(rest.take(4 * -(-count // bucket)))
+    need(all(math.copysign(1, scale) > 0 for scale in scales), "a scale is negative")
+    bits = Bits(rest.take(rest.left()))
+    width = max(1, (size - 1).bit_length())
+    codes = [bits.number(width) for _ in range(count)]
+    bits.finish()
+    need(all(code < size for code in codes), "a code without a level")
+    return [single(scales[i // bucket] * table[code]) for i, code in enumerate(codes)]
+
+
+def coded_values(rest, form, count):
+    if count == 0:
+        values = []
+    elif form == LEVELS:
+        values = level_values(rest, count)
+    elif form == FLOAT32:
+        values = floats(rest.take(4 * count))
+    elif form == BFLOAT16:
+        values = floats(b"".join(b"\0\0" + rest.take(2) for _ in range(count)))
+    else:
+        values = [value for (value,) in struct.iter_unpack("<e", rest.take(2 * count))]
+    need(all(math.isfinite(value) for value in values), "value is not finite")
+    need(rest.left() == 0, "bytes left over")
+    return values
+
+
+def decode_coded(d, rest):
+    """Kind 7: its forms, and items (index, float)."""
+    forms = rest.take(1)[0]
+    support, values = forms & 15, forms >> 4
+    need(support in (ALL, LISTED) and values in (FLOAT32, BFLOAT16, FLOAT16, LEVELS), "unknown forms")
+    indices = range(d)
+    if support == LISTED:
+        inner = decode(rest.take(rest.varint()), inside=True)
+        need(inner.d == d, "the support is of another size")
+        indices = [index for index, _ in inner.items]
+    return (support, values), list(zip(indices, coded_values(rest, values, len(indices))))
+
+
+def decode(payload, inside=False):
     rest = Bytes(bytes(payload))
     first = rest.take(1)[0]
     kind, version, bitmap = first & 15, first >> 4 & 7, first >> 7
     need(version == 1, "unknown version")
-    need(kind in NAMES, "unknown kind")
+    need(kind == SUPPORT if inside else kind in NAMES, "unknown kind")
     d = rest.varint()
     need(1 <= d < 1 << 32, "d out of range")
+    if kind == CODED:
+        need(not bitmap, "bitmap flag without a range")
+        forms, items = decode_coded(d, rest)
+        return Payload(forms, d, None, None, items)
     count = d if kind == DENSE else rest.varint()
     need(count <= d, "count above d")
     lam = step = None
@@ -206,7 +265,7 @@ def decode(payload):
         need(all(abs(Fraction(value)) >= lam for _, value in items), "value below lambda")
     if kind in (TOPK, TOPK_TENSOR):
         need(all(value != 0 for _, value in items), "zero was sent")
-    return Payload(NAMES[kind], d, lam, step, items)
+    return Payload(NAMES.get(kind), d, lam, step, items)
 
 
 def top_count(ratio, elems):
@@ -216,11 +275,11 @@ def top_count(ratio, elems):
 def decode_agreed(payload, codec, d, lam=None, step=None, ratio=None, tensors=None):
     """decode(), and the payload must be of this codec, size, lambda, step, ratio and tensors."""
     found = decode(payload)
-    need((found.codec, found.d) == (codec, d), "another codec or size")
+    need((found.codec, found.d) == (FORMS.get(codec, codec), d), "another codec or size")
     need((found.lam, found.step) == (lam, step), "another lambda or step")
-    if codec in ("topk", "topk-tensor"):
+    if codec.startswith("topk"):
         start = 0
-        for elems in [d] if codec == "topk" else tensors:
+        for elems in tensors if codec == "topk-tensor" else [d]:
             sent = sum(start <= index < start + elems for index, _ in found.items)
             need(sent <= top_count(ratio, elems), "more coordinates than agreed")
             start += elems

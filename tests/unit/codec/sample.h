@@ -11,6 +11,7 @@
 #define SAMPLE_DIM 4810
 static const size_t sample_tensors[] = {4096, 64, 640, 10};
 
+/* The last one is the only one that fits no other size. */
 static const struct fl_codec_params sample_params[] = {
     {.id = FL_CODEC_DENSE},
     {.id = FL_CODEC_THRESHOLD, .lambda = 0.75f},
@@ -20,6 +21,9 @@ static const struct fl_codec_params sample_params[] = {
     {.id = FL_CODEC_INT_THRESHOLD, .lambda = 1, .step_log2 = -16},
     {.id = FL_CODEC_TOPK, .ratio = 0.01},
     {.id = FL_CODEC_TOPK, .ratio = 1},
+    {.id = FL_CODEC_TOPK_BF16, .ratio = 0.01},
+    {.id = FL_CODEC_TOPK_BF16, .ratio = 1},
+    {.id = FL_CODEC_TOPK_FP16, .ratio = 0.01},
     {.id = FL_CODEC_TOPK_TENSOR, .ratio = 0.01, .tensor_elems = sample_tensors, .tensor_count = 4},
 };
 #define SAMPLE_PARAMS (sizeof sample_params / sizeof sample_params[0])

@@ -28,8 +28,8 @@ static void read_codec(struct golden *golden, const char *rest)
     assert_int_equal(sscanf(rest, "%31s %zu", name, &golden->dim), 2);
     const struct fl_codec *codec = fl_codec_find(name);
     assert_true(codec || strcmp(name, "assign") == 0);
-    golden->kind = codec ? (unsigned)codec->id : FL_PAYLOAD_ASSIGN;
-    golden->params.id = (enum fl_codec_id)golden->kind;
+    golden->kind = codec ? codec->kind : FL_PAYLOAD_ASSIGN;
+    golden->params.id = codec ? codec->id : (enum fl_codec_id)0;
 }
 
 static void read_payload(struct golden *golden, const char *rest)

@@ -1,0 +1,198 @@
+#include "codec/values.h"
+
+#include "codec/cursor.h"
+#include "codec/half.h"
+#include "codec/varint.h"
+
+/* Codes that are packed at a time. */
+#define PACK 64
+
+static size_t plain_bytes(enum fl_value_form form)
+{
+    return form == FL_VALUES_FLOAT32 ? 4 : 2;
+}
+
+static unsigned code_width(size_t level_count)
+{
+    unsigned width = 1;
+    while ((size_t)1 << width < level_count)
+        width++;
+    return width;
+}
+
+/* --- writing --- */
+
+enum fl_status fl_values_write_words(enum fl_value_form form, const uint32_t *words, size_t count,
+                                     struct fl_buf *out)
+{
+    uint8_t *at;
+    size_t size = plain_bytes(form);
+    enum fl_status st = count > SIZE_MAX / size ? FL_ERR_LIMIT : fl_buf_extend(out, count * size, &at);
+    for (size_t i = 0; !st && i < count; i++, at += size) {
+        if (form == FL_VALUES_FLOAT32) {
+            fl_store_le32(at, words[i]);
+            continue;
+        }
+        float value = fl_float_from_bits(words[i]);
+        uint16_t half =
+            form == FL_VALUES_BFLOAT16 ? fl_bfloat16_from_float(value) : fl_float16_from_float(value);
+        at[0] = (uint8_t)half;
+        at[1] = (uint8_t)(half >> 8);
+    }
+    return st;
+}
+
+static enum fl_status put_floats(const float *values, size_t count, struct fl_buf *out)
+{
+    uint8_t *at;
+    enum fl_status st = count > SIZE_MAX / 4 ? FL_ERR_LIMIT : fl_buf_extend(out, count * 4, &at);
+    for (size_t i = 0; !st && i < count; i++)
+        fl_store_le32(at + 4 * i, fl_float_bits(values[i]));
+    return st;
+}
+
+static enum fl_status put_codes(const uint8_t *codes, size_t count, unsigned width, struct fl_buf *out)
+{
+    struct fl_bit_writer writer = {0};
+    uint8_t packed[PACK + FL_BITS_SLACK];
+    enum fl_status st = FL_OK;
+    for (size_t first = 0; !st && first < count; first += PACK) {
+        size_t size = count - first < PACK ? count - first : PACK;
+        writer.at = packed;
+        for (size_t i = 0; i < size; i++)
+            fl_bits_put(&writer, codes[first + i], width);
+        st = fl_buf_append(out, packed, (size_t)(writer.at - packed));
+    }
+    uint8_t last = (uint8_t)writer.acc;
+    return st || !writer.fill ? st : fl_buf_append(out, &last, 1);
+}
+
+enum fl_status fl_values_write_levels(const struct fl_level_values *levels, size_t count, struct fl_buf *out)
+{
+    uint8_t most = (uint8_t)(levels->level_count - 1);
+    size_t buckets = (count - 1) / levels->bucket + 1;
+    enum fl_status st = fl_varint_put(out, levels->bucket);
+    if (!st)
+        st = fl_buf_append(out, &most, 1);
+    if (!st)
+        st = put_floats(levels->table, levels->level_count, out);
+    if (!st)
+        st = put_floats(levels->scales, buckets, out);
+    return st ? st : put_codes(levels->codes, count, code_width(levels->level_count), out);
+}
+
+/* --- reading --- */
+
+static float load_float(const uint8_t *at)
+{
+    return fl_float_from_bits(fl_load_le32(at));
+}
+
+static enum fl_status check_table(const struct fl_value_reader *reader)
+{
+    for (size_t i = 0; i < reader->level_count; i++) {
+        if (!fl_float_bits_finite(fl_load_le32(reader->table + 4 * i)))
+            return FL_ERR_NOT_FINITE;
+        if (i && !(load_float(reader->table + 4 * i) > load_float(reader->table + 4 * (i - 1))))
+            return FL_ERR_RANGE;
+    }
+    return FL_OK;
+}
+
+static enum fl_status check_scales(const struct fl_value_reader *reader, size_t buckets)
+{
+    for (size_t i = 0; i < buckets; i++) {
+        uint32_t bits = fl_load_le32(reader->scales + 4 * i);
+        if (!fl_float_bits_finite(bits))
+            return FL_ERR_NOT_FINITE;
+        if (bits >> 31)
+            return FL_ERR_RANGE;
+    }
+    return FL_OK;
+}
+
+static enum fl_status open_levels(struct fl_cursor *cursor, size_t count, struct fl_value_reader *reader)
+{
+    const uint8_t *most;
+    uint64_t bucket;
+    enum fl_status st = fl_cursor_varint(cursor, &bucket);
+    if (!st)
+        st = fl_cursor_bytes(cursor, 1, &most);
+    if (st)
+        return st;
+    if (!bucket || bucket > UINT32_MAX || !*most)
+        return FL_ERR_RANGE;
+    reader->bucket = (size_t)bucket;
+    reader->level_count = (size_t)*most + 1;
+    reader->width = code_width(reader->level_count);
+    size_t buckets = (count - 1) / reader->bucket + 1;
+    st = fl_cursor_bytes(cursor, 4 * reader->level_count, &reader->table);
+    if (!st)
+        st = fl_cursor_bytes(cursor, 4 * buckets, &reader->scales);
+    if (!st)
+        st = check_table(reader);
+    if (!st)
+        st = check_scales(reader, buckets);
+    if (st)
+        return st;
+    size_t size = fl_cursor_left(cursor);
+    reader->codes = (struct fl_bit_reader){cursor->bytes.data + cursor->at, size, 0};
+    uint64_t wanted = ((uint64_t)count * reader->width + 7) / 8;
+    return size == wanted ? FL_OK : size < wanted ? FL_ERR_TRUNCATED : FL_ERR_FORMAT;
+}
+
+enum fl_status fl_value_reader_open(enum fl_value_form form, struct fl_bytes bytes, size_t count,
+                                    struct fl_value_reader *ret_reader)
+{
+    struct fl_cursor cursor = {.bytes = bytes};
+    *ret_reader = (struct fl_value_reader){.form = form, .at = bytes.data};
+    if (!count)
+        return bytes.size ? FL_ERR_FORMAT : FL_OK;
+    if (form == FL_VALUES_LEVELS)
+        return open_levels(&cursor, count, ret_reader);
+    uint64_t wanted = (uint64_t)count * plain_bytes(form);
+    return bytes.size == wanted ? FL_OK : bytes.size < wanted ? FL_ERR_TRUNCATED : FL_ERR_FORMAT;
+}
+
+static enum fl_status next_levels(struct fl_value_reader *reader, size_t size, uint32_t *ret_words)
+{
+    for (size_t i = 0; i < size; i++) {
+        uint32_t code = fl_bits_get(&reader->codes, &reader->codes.pos, reader->width);
+        if (code >= reader->level_count)
+            return FL_ERR_RANGE;
+        ret_words[i] =
+            fl_float_bits(load_float(reader->scales) * load_float(reader->table + (size_t)4 * code));
+        if (++reader->used == reader->bucket) {
+            reader->used = 0;
+            reader->scales += 4;
+        }
+    }
+    return FL_OK;
+}
+
+enum fl_status fl_value_reader_next(struct fl_value_reader *reader, size_t size, uint32_t *ret_words)
+{
+    if (reader->form == FL_VALUES_LEVELS)
+        return next_levels(reader, size, ret_words);
+    for (size_t i = 0; i < size; i++, reader->at += plain_bytes(reader->form)) {
+        uint16_t half = (uint16_t)(reader->at[0] | reader->at[1] << 8);
+        switch (reader->form) {
+        case FL_VALUES_BFLOAT16:
+            ret_words[i] = fl_float_bits(fl_bfloat16_to_float(half));
+            break;
+        case FL_VALUES_FLOAT16:
+            ret_words[i] = fl_float_bits(fl_float16_to_float(half));
+            break;
+        default:
+            ret_words[i] = fl_load_le32(reader->at);
+        }
+    }
+    return FL_OK;
+}
+
+enum fl_status fl_value_reader_end(const struct fl_value_reader *reader)
+{
+    const struct fl_bit_reader *codes = &reader->codes;
+    unsigned pad = (8 - codes->pos % 8) % 8;
+    return fl_bits_peek(codes, codes->pos) & ((UINT64_C(1) << pad) - 1) ? FL_ERR_FORMAT : FL_OK;
+}
