@@ -9,4 +9,7 @@
 /* Needs no clean-up; any thread may use it. */
 struct fl_env fl_env_system(void);
 
+/* The monotonic clock in microseconds, for measurements in logs. */
+uint64_t fl_monotonic_us(void);
+
 #endif

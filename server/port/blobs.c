@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "platform/dir.h"
+#include "platform/env.h"
 #include "platform/spool.h"
 #include "server/core/store.h"
 #include "server/port/database.h"
@@ -138,6 +139,7 @@ static enum fl_status keep_memory(struct fl_blob_writer *writer)
 static enum fl_status keep_file(struct fl_blob_writer *writer)
 {
     struct fl_blobs *blobs = writer->blobs;
+    uint64_t start_us = fl_monotonic_us(), bytes = writer->spool.size;
     char path[FL_PATH_SIZE];
     struct fl_error err;
     enum fl_status st = fl_path_join(blobs->dir, writer->name, path, &err);
@@ -146,6 +148,9 @@ static enum fl_status keep_file(struct fl_blob_writer *writer)
         st = fl_spool_commit(&writer->spool, path, &err);
     if (!st && !blobs->unsynced)
         st = fl_dir_sync(blobs->dir, &err);
+    if (!st)
+        fl_log(FL_LOG_DEBUG, "server.store", "blob=%s bytes=%llu sync_us=%llu; kept", writer->name,
+               (unsigned long long)bytes, (unsigned long long)(fl_monotonic_us() - start_us));
     return log_failure(writer->name, st, &err);
 }
 

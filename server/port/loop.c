@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "platform/env.h"
 
 #define RETRY_TURN_MS 500 /* after a turn that failed */
 
@@ -215,11 +216,12 @@ static void give_jobs(struct fl_loop *loop)
 static uint64_t turn(struct fl_loop *loop)
 {
     int cancelled;
-    uint64_t next = UINT64_MAX;
+    uint64_t next = UINT64_MAX, start_us = fl_monotonic_us(), handled_us;
+    size_t count = 0;
     struct fl_loop_call *calls = take_waiting(loop, &cancelled);
     enum fl_status st = fl_server_begin(loop->server);
 
-    while (calls) {
+    for (; calls; count++) {
         struct fl_loop_call *call = calls;
         calls = call->next;
         call->next = loop->turn_calls;
@@ -236,7 +238,12 @@ static uint64_t turn(struct fl_loop *loop)
             fl_server_count_response_header(loop->server, loop->turn_headers[i].run,
                                             loop->turn_headers[i].bytes);
         next = fl_server_tick(loop->server);
+        handled_us = fl_monotonic_us();
         st = fl_server_commit(loop->server);
+        if (count)
+            fl_log(FL_LOG_DEBUG, "server.loop", "requests=%zu handle_us=%llu commit_us=%llu; turn", count,
+                   (unsigned long long)(handled_us - start_us),
+                   (unsigned long long)(fl_monotonic_us() - handled_us));
     }
     if (st) {
         fl_log(FL_LOG_ERROR, "server.loop", "status=%s; all requests of this turn get 503",

@@ -37,7 +37,8 @@ static int run(const struct fl_command_call *call)
     struct footprint_server server;
     struct footprint_client client;
     struct fl_error err = {""};
-    /* The client first: what a process forked with counts as its own peak, and the server's part needs much. */
+    /* The client first: what a process forked with counts as its own peak, and the server's part needs much.
+     */
     enum fl_status st = footprint_client_measure(options, &client, &err);
 
     if (!st)

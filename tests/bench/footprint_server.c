@@ -60,6 +60,7 @@ static enum fl_status measure_load(const struct footprint_options *options, uint
     *ret = (struct footprint_load){.clients = clients};
     if (!st)
         st = large_begin(&large, &lab, &large_options, err);
+    large.with_snapshot = 1;
     if (!st)
         st = play(&large, ret, err);
     ret->elems = large.options.elems;

@@ -11,6 +11,7 @@
 #define OUTPUTS    10
 #define NAME       "large"
 #define LAMBDA     0x1p-10f
+#define STEP_LOG2  -9
 #define RUN_ROUNDS 1000
 #define RUN_TEXT                                                                                             \
     "name: " NAME "\nrounds: %d\nmodel: {kind: softmax, inputs: %llu, outputs: %d}\n"                        \
@@ -19,8 +20,13 @@
 
 /* --- what a client sends --- */
 
+struct fl_codec_params large_codec(void)
+{
+    return (struct fl_codec_params){.id = FL_CODEC_INT_THRESHOLD, .lambda = LAMBDA, .step_log2 = STEP_LOG2};
+}
+
 /* Coordinates of this client, of several times lambda; the rest is 0. */
-static void fill_values(struct large *large, size_t client, uint64_t round)
+void large_fill_values(struct large *large, size_t client, uint64_t round)
 {
     struct fl_random random;
     size_t elems = (size_t)large->options.elems;
@@ -36,11 +42,10 @@ static void fill_values(struct large *large, size_t client, uint64_t round)
 static enum fl_status encode_payload(struct large *large, size_t client, const struct fl_work *work)
 {
     struct large_client *own = &large->all[client];
-    struct fl_codec_params params = {
-        .id = FL_CODEC_INT_THRESHOLD, .lambda = work->codec.lambda, .step_log2 = work->codec.step_log2};
+    struct fl_codec_params params = large_codec();
 
     pthread_mutex_lock(&large->lock);
-    fill_values(large, client, work->round);
+    large_fill_values(large, client, work->round);
     enum fl_status st = fl_codec_encode(fl_kernels_pick(), &params, large->values,
                                         (size_t)large->options.elems, &own->payload);
     pthread_mutex_unlock(&large->lock);
@@ -102,18 +107,17 @@ static enum fl_status act(struct peer *peer, struct fl_http *http, const struct 
     struct large *large = own->large;
     enum fl_status st = FL_OK;
 
-    if (work->base.number > 0 && peer == peer->swarm->peers) {
+    if (work->base.number > 0 && large->with_snapshot && peer == peer->swarm->peers)
         st = fetch(peer, http, NULL);
-        atomic_fetch_add(&large->snapshots, 1);
-    }
     if (!st && own->have.number < work->base.number)
         st = fetch(peer, http, &own->have);
     own->have = work->base;
     if (st)
         return st;
     if (work->round > large->rounds) { /* it has come for the delta only */
+        if (peer != peer->swarm->peers)
+            fl_buf_done(&peer->body);
         atomic_fetch_add(&large->finished, 1);
-        fl_buf_done(&peer->body);
         return FL_ERR_STOPPED;
     }
     return send(peer, http, work);

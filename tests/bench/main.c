@@ -7,6 +7,7 @@ int main(int argc, char **argv)
 {
     const struct fl_command commands[] = {
         bench_footprint,
+        bench_round,
         bench_server,
     };
     const struct fl_program program = {
