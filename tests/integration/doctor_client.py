@@ -345,18 +345,73 @@ class Doctor(DoctorCase):
         self.look(expect=0, url=self.proxy(self.ours(), {**health, "/v1/runs/open": (503, busy)}))
         self.expect("login", "warn", ["busy", "503"], ["later"])
 
+    def lives_on(self, url, name, said):
+        """A client that is run against url says that more than once and goes on."""
+        log = self.folder / f"{name}.log"
+        with open(log, "w") as out:
+            process = subprocess.Popen([CLIENT, "run", "--server", url, "--run", "open", "--state", str(self.copy(name)), "--data", str(DIGITS)],
+                                       stderr=out)
+        try:
+            self.assertTrue(wait_until(lambda: log.read_text().count(said) > 1), log.read_text())
+            self.assertIsNone(process.poll())
+        finally:
+            process.kill()
+            process.wait()
+
     def test_R4_a_client_lives_on_behind_a_proxy_that_refuses(self):
-        log = self.folder / "refused.log"
         for status in (401, 403, 407):
-            with open(log, "w") as out:
-                process = subprocess.Popen([CLIENT, "run", "--server", self.proxy(self.ours(), page=(status, b"<html>no</html>")), "--run", "open",
-                                            "--state", str(self.copy(f"behind-{status}")), "--data", str(DIGITS)], stderr=out)
-            try:
-                self.assertTrue(wait_until(lambda: log.read_text().count("a proxy may be in the way: see `fl-client doctor`") > 1))
-                self.assertIsNone(process.poll())
-            finally:
-                process.kill()
-                process.wait()
+            self.lives_on(self.proxy(self.ours(), page=(status, b"<html>no</html>")), f"behind-{status}",
+                          "a proxy may be in the way: see `fl-client doctor`")
+
+    def listener(self, serve):
+        """URL of a port whose connections are given to serve, one after the other; what it leaves is read to its end, so that no
+        reset overtakes what it has sent."""
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+
+        def loop():
+            while True:
+                try:
+                    connection = listener.accept()[0]
+                except OSError:
+                    return
+                with connection:
+                    connection.settimeout(30)
+                    try:
+                        serve(connection)
+                    except (OSError, ssl.SSLError):
+                        pass
+                    try:
+                        connection.shutdown(socket.SHUT_WR)
+                        while connection.recv(65536):
+                            pass
+                    except OSError:
+                        pass
+        threading.Thread(target=loop, daemon=True).start()
+        self.addCleanup(listener.close)
+        self.addCleanup(listener.shutdown, socket.SHUT_RDWR)
+        return f"https://127.0.0.1:{listener.getsockname()[1]}"
+
+    def test_R4_a_refusal_by_tls_counts_from_the_server_only(self):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.ours())
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(Identity(self.folder, self_signed=True).chain)
+
+        def other_authority(connection):  # the server's own certificate, but clients of somebody else
+            with context.wrap_socket(connection.dup(), server_side=True) as tls:
+                tls.recv(65536)
+                tls.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\nConnection: close\r\n\r\n{"status":"ok"}')
+        url = self.listener(other_authority)
+        self.look(expect=1, url=url)
+        self.expect("login", "fail", ["refuses this client's certificate"], ["fl-client enroll"])
+        run(CLIENT, "run", "--server", url, "--run", "open", "--state", self.copy("refused"), "--data", DIGITS, expect=5)
+
+        def deny(connection):
+            connection.recv(65536)
+            connection.sendall(bytes.fromhex("15 0303 0002 0231"))  # a fatal alert: access denied
+        self.lives_on(self.listener(deny), "denied", "asking for the run again")
 
     def test_what_the_server_says_of_this_client(self):
         state = self.enroll("revoked")
