@@ -68,7 +68,7 @@ double fl_random_double(struct fl_random *random)
     return ((double)(fl_random_u64(random) >> 12) + 0.5) * 0x1p-52;
 }
 
-static double random_normal(struct fl_random *random)
+double fl_random_normal(struct fl_random *random)
 {
     double radius = sqrt(-2.0 * log(fl_random_double(random)));
     return radius * cos(6.283185307179586 * fl_random_double(random));
@@ -83,7 +83,7 @@ double fl_random_log_gamma(struct fl_random *random, double shape)
     }
     double d = shape - 1.0 / 3.0, c = 1.0 / sqrt(9.0 * d);
     for (;;) {
-        double x = random_normal(random), t = 1.0 + c * x;
+        double x = fl_random_normal(random), t = 1.0 + c * x;
         if (t <= 0.0)
             continue;
         double v = t * t * t;

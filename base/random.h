@@ -36,6 +36,10 @@ float fl_random_float(struct fl_random *random);
 /* Uniform in (0, 1), 53 bits, never 0. */
 double fl_random_double(struct fl_random *random);
 
+/* Normal with mean 0 and variance 1 (Box and Muller 1958, the cosine half). Through log and cos, so the last
+ * bit may differ between C libraries. */
+double fl_random_normal(struct fl_random *random);
+
 /* Gamma(shape, 1), shape > 0 (Marsaglia and Tsang 2000), as its natural logarithm so that tiny shapes
  * survive. */
 double fl_random_log_gamma(struct fl_random *random, double shape);

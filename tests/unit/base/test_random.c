@@ -40,6 +40,22 @@ static void test_below_is_in_range_and_covers_it(void **state)
     assert_int_equal(fl_random_below(&random, 0), 0);
 }
 
+static void test_normal_moments(void **state)
+{
+    (void)state;
+    struct fl_random random;
+    double sums[5] = {0};
+    fl_random_init(&random, 4, 0);
+    for (int i = 0; i < 100000; i++) {
+        double x = fl_random_normal(&random), power = 1;
+        for (int j = 1; j <= 4; j++)
+            sums[j] += power *= x;
+    }
+    static const double moments[] = {1, 0, 1, 0, 3}, spread[] = {0, 1, 1.5, 4, 10};
+    for (int j = 1; j <= 4; j++)
+        assert_true(fabs(sums[j] / 100000 - moments[j]) < 5 * spread[j] / sqrt(100000));
+}
+
 static void test_gamma_mean_is_its_shape(void **state)
 {
     (void)state;
@@ -80,6 +96,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_philox_known_answers),
         cmocka_unit_test(test_below_is_in_range_and_covers_it),
+        cmocka_unit_test(test_normal_moments),
         cmocka_unit_test(test_gamma_mean_is_its_shape),
         cmocka_unit_test(test_shuffle_is_a_permutation_fixed_by_the_seed),
     };
