@@ -13,4 +13,7 @@
 size_t fl_topk_select(const float *x, size_t n, size_t k, uint32_t base, uint32_t *ret_indices,
                       uint32_t *ret_bits);
 
+/* The k-th largest of |x[0]|, |x[stride]|, ... |x[(n - 1) * stride]|; 1 <= k <= n, stride >= 1, x finite. */
+float fl_topk_magnitude(const float *x, size_t n, size_t stride, size_t k);
+
 #endif
