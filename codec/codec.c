@@ -140,6 +140,10 @@ enum fl_status fl_codec_params_check(const struct fl_codec_params *params, size_
         return FL_ERR_RANGE;
     if (codec->uses_ratio && !(params->ratio > 0 && params->ratio <= 1))
         return FL_ERR_RANGE;
+    if ((codec->uses_bits && (params->bits < 1 || params->bits > 8)) ||
+        (codec->uses_bucket && (params->bucket < 1 || params->bucket > UINT32_MAX)) ||
+        (codec->uses_rank && params->rank < 1))
+        return FL_ERR_RANGE;
     if (codec->on_grid)
         return check_grid(params);
     return codec->uses_tensors ? check_tensors(params, dim) : FL_OK;

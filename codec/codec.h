@@ -54,6 +54,9 @@ struct fl_codec_params {
     double ratio;  /* top-k: share of coordinates sent, in (0, 1] */
     const size_t *tensor_elems; /* topk-tensor: borrowed, elements of each tensor, each > 0 */
     size_t tensor_count;        /* topk-tensor: their sum is the size of the vector */
+    unsigned bits;              /* quantisers with uses_bits: 2^bits levels, 1 to 8 */
+    size_t bucket;              /* quantisers: values that share a scale, 1 to 2^32 - 1 */
+    unsigned rank;              /* low rank: columns of a factor, > 0 */
     uint64_t seed;              /* of random rounding: another one for each client and round; encoding only */
 };
 
@@ -77,6 +80,9 @@ struct fl_codec {
     int uses_lambda;     /* 1: params.lambda matters */
     int uses_ratio;      /* 1: params.ratio matters */
     int uses_tensors;    /* 1: params.tensor_elems matters */
+    int uses_bits;       /* 1: params.bits matters */
+    int uses_bucket;     /* 1: params.bucket matters */
+    int uses_rank;       /* 1: params.rank matters */
     const char *summary; /* one line for --help */
     fl_codec_encode_fn encode;
 };
@@ -100,7 +106,7 @@ const struct fl_codec *fl_codec_find_id(unsigned id);
 /*
  * Whether params make sense for vectors of dim elements. FL_ERR_NOT_FOUND: unknown codec; FL_ERR_SHAPE: dim
  * is 0 or the tensors do not add up to it; FL_ERR_LIMIT: dim above FL_CODEC_DIM_MAX; FL_ERR_RANGE: lambda not
- * finite or <= 0 (or no power of two on the grid), step or ratio outside their range.
+ * finite or <= 0 (or no power of two on the grid), step, ratio, bits, bucket or rank outside their range.
  */
 FL_MUST_CHECK enum fl_status fl_codec_params_check(const struct fl_codec_params *params, size_t dim);
 

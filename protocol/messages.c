@@ -37,6 +37,9 @@ static const struct fl_field codec_fields[] = {
     {"lambda", FL_FIELD_F32, 1, AT(codec_spec, lambda)},
     {"step", FL_FIELD_I32, 1, AT(codec_spec, step_log2), .max = 200},
     {"ratio", FL_FIELD_F32, 1, AT(codec_spec, ratio), .float_max = 1},
+    {"bits", FL_FIELD_U32, 1, AT(codec_spec, bits), .max = 32},
+    {"bucket", FL_FIELD_U32, 1, AT(codec_spec, bucket), .max = UINT32_MAX},
+    {"rank", FL_FIELD_U32, 1, AT(codec_spec, rank), .max = UINT32_MAX},
 };
 static const struct fl_shape codec_shape = SHAPE(codec_fields);
 

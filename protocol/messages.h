@@ -45,6 +45,9 @@ struct fl_codec_spec {
     float lambda;      /* threshold in parameter units; 0: not set yet, see FL_WORK_CALIBRATE */
     int32_t step_log2; /* grid step 2^step_log2, parameter units; for grid codecs, else 0 */
     float ratio;       /* fraction kept; for Top-k, else 0 */
+    uint32_t bits;     /* of a quantised value; for quantisers with levels, else 0 */
+    uint32_t bucket;   /* values that share a scale; for quantisers, else 0 */
+    uint32_t rank;     /* of a tensor's approximation; for low rank, else 0 */
 };
 
 /* What a client does locally. Steps count mini-batches; momentum starts at 0 in every round. */

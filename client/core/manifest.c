@@ -81,8 +81,9 @@ enum fl_status fl_manifest_encode(const struct fl_manifest *manifest, const stru
     if (!st)
         st = write_file(buf, "pending", &m->pending);
     if (!st && m->outbox.name[0])
-        st = fl_buf_printf(buf, "codec %s %a %" PRId32 " %a\n", m->codec.name, (double)m->codec.lambda,
-                           m->codec.step_log2, (double)m->codec.ratio);
+        st = fl_buf_printf(buf, "codec %s %a %" PRId32 " %a %" PRIu32 " %" PRIu32 " %" PRIu32 "\n",
+                           m->codec.name, (double)m->codec.lambda, m->codec.step_log2, (double)m->codec.ratio,
+                           m->codec.bits, m->codec.bucket, m->codec.rank);
     if (!st)
         st = fl_buf_printf(buf, "dropped %" PRIu64 " %a\nfolds %" PRIu32 "\n", m->dropped, m->dropped_norm,
                            m->folds);
@@ -193,13 +194,21 @@ static enum fl_status read_receipt(const struct line *line, struct fl_manifest *
 static enum fl_status read_codec(const struct line *line, struct fl_codec_spec *ret_codec)
 {
     double lambda, step, ratio;
-    if (line->count != 5 || strlen(line->words[1]) >= sizeof ret_codec->name)
+    uint64_t numbers[3] = {0}; /* manifests of before there were quantisers have none */
+    if ((line->count != 5 && line->count != 8) || strlen(line->words[1]) >= sizeof ret_codec->name)
         return FL_ERR_CORRUPT;
     if (read_number(line->words[2], &lambda) || read_number(line->words[3], &step) ||
         read_number(line->words[4], &ratio) || fabs(step) > 1024 || fabs(lambda) > 1e38 || fabs(ratio) > 1)
         return FL_ERR_CORRUPT;
-    *ret_codec =
-        (struct fl_codec_spec){.lambda = (float)lambda, .step_log2 = (int32_t)step, .ratio = (float)ratio};
+    for (size_t i = 5; i < line->count; i++)
+        if (read_u64(line->words[i], UINT32_MAX, &numbers[i - 5]))
+            return FL_ERR_CORRUPT;
+    *ret_codec = (struct fl_codec_spec){.lambda = (float)lambda,
+                                        .step_log2 = (int32_t)step,
+                                        .ratio = (float)ratio,
+                                        .bits = (uint32_t)numbers[0],
+                                        .bucket = (uint32_t)numbers[1],
+                                        .rank = (uint32_t)numbers[2]};
     strcpy(ret_codec->name, line->words[1]);
     return FL_OK;
 }

@@ -17,6 +17,9 @@ enum fl_status fl_client_codec_params(const struct fl_client *c, const struct fl
         .lambda = codec->uses_lambda ? spec->lambda : 0,
         .step_log2 = codec->on_grid ? spec->step_log2 : 0,
         .ratio = codec->uses_ratio ? (double)spec->ratio : 0,
+        .bits = spec->bits,
+        .bucket = spec->bucket,
+        .rank = spec->rank,
         .seed = c->work.plan.seed, /* its own for each client and round */
     };
     if (codec->uses_tensors) {

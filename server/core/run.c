@@ -67,6 +67,9 @@ struct fl_codec_params fl_run_codec_params(const struct fl_run *run)
         .lambda = spec.lambda,
         .step_log2 = spec.step_log2,
         .ratio = (double)spec.ratio,
+        .bits = spec.bits,
+        .bucket = spec.bucket,
+        .rank = spec.rank,
         .tensor_elems = run->tensor_elems,
         .tensor_count = run->tensor_count,
     };

@@ -18,6 +18,7 @@ struct spec_file {
     struct fl_setting_list hidden;
     double lambda, ratio;
     int64_t step_shift;
+    uint64_t bits, bucket, rank;
     double downlink_ratio, downlink_lambda;
     uint64_t steps, epochs, batch, seed;
     double learning_rate, momentum, weight_decay, server_rate;
@@ -94,6 +95,27 @@ const struct fl_setting fl_run_spec_rows[] = {
      .max = 1,
      .def = "0.01",
      .help = "topk and its kin: fraction of coordinates sent"},
+    {.key = "codec.bits",
+     .type = FL_SETTING_U64,
+     FIELD(bits),
+     .min = 1,
+     .max = 8,
+     .def = "3",
+     .help = "quantisers with levels: bits of a value"},
+    {.key = "codec.bucket",
+     .type = FL_SETTING_U64,
+     FIELD(bucket),
+     .min = 1,
+     .max = 4294967295.0,
+     .def = "512",
+     .help = "quantisers: values that share a scale"},
+    {.key = "codec.rank",
+     .type = FL_SETTING_U64,
+     FIELD(rank),
+     .min = 1,
+     .max = 4294967295.0,
+     .def = "2",
+     .help = "low rank: columns of each factor"},
     {.key = "downlink.ratio",
      .type = FL_SETTING_DOUBLE,
      FIELD(downlink_ratio),
@@ -239,6 +261,9 @@ static void fill_codec(const struct spec_file *file, struct fl_run_spec *spec)
     snprintf(spec->codec.name, sizeof(spec->codec.name), "%s", codec->name);
     spec->codec.lambda = codec->uses_lambda ? (float)file->lambda : 0;
     spec->codec.ratio = codec->uses_ratio ? (float)file->ratio : 0;
+    spec->codec.bits = codec->uses_bits ? (uint32_t)file->bits : 0;
+    spec->codec.bucket = codec->uses_bucket ? (uint32_t)file->bucket : 0;
+    spec->codec.rank = codec->uses_rank ? (uint32_t)file->rank : 0;
     spec->step_shift = (int32_t)file->step_shift;
     spec->downlink_ratio = file->downlink_ratio;
     spec->downlink_lambda = file->downlink_lambda;

@@ -25,6 +25,9 @@ static void put_codec(struct fl_json_writer *writer, const struct fl_codec_spec 
     fl_json_put_double(writer, "lambda", (double)codec->lambda);
     fl_json_put_int(writer, "step_log2", codec->step_log2);
     fl_json_put_double(writer, "ratio", (double)codec->ratio);
+    fl_json_put_uint(writer, "bits", codec->bits);
+    fl_json_put_uint(writer, "bucket", codec->bucket);
+    fl_json_put_uint(writer, "rank", codec->rank);
     fl_json_end(writer);
 }
 

@@ -82,6 +82,9 @@ def codec_fields(codec):
         "lambda": codec.get("lambda", 0),
         "step_log2": codec.get("step", 0),
         "ratio": codec.get("ratio", 0),
+        "bits": codec.get("bits", 0),
+        "bucket": codec.get("bucket", 0),
+        "rank": codec.get("rank", 0),
     }
 
 
@@ -234,6 +237,7 @@ def accepted():
         {"v": 1, **but(RUN, state="ended", model={"kind": "logistic", "inputs": 123, "outputs": 1})}
     )
     yield "run_list", "empty", *two({"v": 1, "runs": []})
+    yield "run_list", "quantised", *two({"v": 1, "runs": [but(RUN, codec={"name": "qsgd", "bits": 3, "bucket": 512, "rank": 2})]})
     yield "run_list", "two", *two({"v": 1, "runs": [RUN, but(RUN, name="other", codec={"name": "dense"})]})
     yield "model_message", "snapshot", *two(SNAPSHOT)
     yield "model_message", "delta", *two(DELTA)
@@ -300,6 +304,9 @@ def refused():
     yield "work", "deadline-large", "RANGE", pack(but(WORK, t=(1 << 48) + 1))
     yield "work", "codec-without-name", "FORMAT", pack(but(WORK, c={"lambda": 1.0}))
     yield "work", "codec-name-long", "LIMIT", pack(but(WORK, c={"name": "n" * 65}))
+    yield "work", "codec-bits-above-32", "RANGE", pack(but(WORK, c={"name": "qsgd", "bits": 33}))
+    yield "work", "codec-bucket-above-32-bits", "RANGE", pack(but(WORK, c={"name": "qsgd", "bucket": 1 << 32}))
+    yield "work", "codec-rank-negative", "RANGE", pack(but(WORK, c={"name": "low-rank", "rank": -1}))
     yield "work", "codec-ratio-above-1", "RANGE", pack(but(WORK, c={"name": "topk", "ratio": 1.5}))
     yield "verdict", "kind-5", "RANGE", pack(but(VERDICT, k=5))
     yield "verdict", "kind-missing", "FORMAT", pack(but(VERDICT, k=None))

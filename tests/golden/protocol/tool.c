@@ -52,7 +52,10 @@ static void print_codec(const struct fl_codec_spec *codec)
     print_text("name", codec->name, ", ");
     print_double("lambda", codec->lambda, ", ");
     print_double("step_log2", codec->step_log2, ", ");
-    print_double("ratio", codec->ratio, "}");
+    print_double("ratio", codec->ratio, ", ");
+    print_uint("bits", codec->bits, ", ");
+    print_uint("bucket", codec->bucket, ", ");
+    print_uint("rank", codec->rank, "}");
 }
 
 static void print_run_info(const struct fl_run_info *info)

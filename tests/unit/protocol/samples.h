@@ -30,6 +30,8 @@ static inline struct fl_codec_spec sample_codec(int extreme)
         codec.lambda = FLT_MAX;
         codec.step_log2 = -200;
         codec.ratio = 1;
+        codec.bits = 32;
+        codec.bucket = codec.rank = UINT32_MAX;
     }
     return codec;
 }
