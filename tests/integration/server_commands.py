@@ -1,5 +1,7 @@
 """The command line of fl-server: init, serve, runs, export, errors and exit codes, and what outlives kill -9."""
 import json
+import resource
+import signal
 import stat
 import struct
 import subprocess
@@ -20,6 +22,49 @@ class Commands(unittest.TestCase):
         done = run(PROGRAM, "init", self.server.dir, expect=1)
         self.assertIn("not empty", done.stderr)
         self.assertEqual(self.server.root.read_bytes(), before)
+
+    def test_init_that_fails_leaves_nothing_and_can_be_repeated(self):
+        folder = self.server.folder / "again"
+        for size in (0, 100, 300, 700, 2000, 10000):  # what a file may have: each fails at another step
+
+            def limit(size=size):
+                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+            done = subprocess.run([PROGRAM, "init", folder, "--host", "127.0.0.1"], capture_output=True, text=True, timeout=120,
+                                  restore_signals=False, preexec_fn=limit)
+            self.assertEqual(done.returncode, 1, f"{size}: {done.stdout}{done.stderr}")
+            self.assertIn(str(folder), done.stderr)
+            self.assertEqual(list(folder.rglob("*")), [], size)
+        run(PROGRAM, "init", folder, "--host", "127.0.0.1")
+
+    def test_damaged_certificates_and_secrets_are_named_with_what_to_do(self):
+        pem, key, line = b"-----BEGIN CERTIFICATE-----\n", b"-----BEGIN EC PRIVATE KEY-----\n", b"00"
+        for name, other in (("authority/root.pem", pem), ("authority/issuing.pem", pem), ("authority/issuing.key", key),
+                            ("authority/server.pem", pem), ("authority/server.key", key), ("receipt.key", line), ("admin.token", line)):
+            path = self.server.dir / name
+            right = path.read_bytes()
+            middle = len(right) // 2
+            for wrong in (b"", right[:middle], other, right[:middle] + bytes([right[middle] ^ 0x80]) + right[middle + 1:], None):
+                path.unlink(missing_ok=True)
+                if wrong is not None:
+                    path.write_bytes(wrong)
+                done = run(PROGRAM, "serve", "--config", self.server.dir / "server.yaml", expect=None)
+                self.assertIn(done.returncode, (1, 7), f"{name}: {done.stderr}")
+                for part in (str(path), "backup"):
+                    self.assertIn(part, done.stderr, f"{name} as {wrong}")
+            path.write_bytes(right)
+        # Each whole, but of two authorities: no connection would work.
+        stranger = Deployment()
+        self.addCleanup(stranger.close)
+        for name in ("root.pem", "issuing.pem", "issuing.key", "server.pem", "server.key"):
+            path = self.server.dir / "authority" / name
+            right = path.read_bytes()
+            path.write_bytes((stranger.dir / "authority" / name).read_bytes())
+            done = run(PROGRAM, "serve", "--config", self.server.dir / "server.yaml", expect=7)
+            self.assertIn("backup", done.stderr)
+            path.write_bytes(right)
+        self.server.start()
 
     def test_R1_one_server_per_folder(self):
         self.server.start()

@@ -291,6 +291,34 @@ static void test_R13_R23_the_mark_outside_the_rows_tells_and_tokens_are_void(voi
     end(f);
 }
 
+/* A lost database would otherwise be an empty one: a server without clients that refuses all of them. */
+static void test_R13_a_lost_database_is_not_replaced_by_an_empty_one(void **state)
+{
+    static const char *const losses[] = {"rm $D/server.sqlite*",
+                                         "rm -f $D/server.sqlite-*; : >$D/server.sqlite"};
+    (void)state;
+    for (size_t i = 0; i < sizeof losses / sizeof losses[0]; i++) {
+        struct fixture *f = begin(1);
+        struct fl_store *store = NULL;
+        struct fl_error err = {""};
+        char path[200];
+        bench_close(&f->bench);
+        shell(f, losses[i]);
+        snprintf(path, sizeof path, "%s/server.sqlite", f->bench.dir);
+        assert_ok(fl_store_open(path, NULL, &err, &store));
+        assert_status(fl_store_guard(store, f->bench.dir, &err), FL_ERR_CORRUPT);
+        assert_non_null(strstr(err.text, "state.mark"));
+        assert_non_null(strstr(err.text, "backup"));
+        fl_store_close(store);
+        shell(f, "rm $D/server.sqlite* $D/state.mark"); /* to begin anew */
+        assert_ok(fl_store_open(path, NULL, &err, &store));
+        assert_ok(fl_store_guard(store, f->bench.dir, &err));
+        fl_store_close(store);
+        bench_restart(&f->bench);
+        end(f);
+    }
+}
+
 static void test_R23_damage_to_the_list_of_revocations_keeps_the_server_down(void **state)
 {
     (void)state;
@@ -375,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_R13_restored_twice_the_lost_epochs_receipts_count_all),
         cmocka_unit_test(test_R13_an_update_of_the_epoch_before_is_known_or_late_never_twice),
         cmocka_unit_test(test_R13_R23_the_mark_outside_the_rows_tells_and_tokens_are_void),
+        cmocka_unit_test(test_R13_a_lost_database_is_not_replaced_by_an_empty_one),
         cmocka_unit_test(test_R23_damage_to_the_list_of_revocations_keeps_the_server_down),
         cmocka_unit_test(test_R5_a_refused_client_may_try_again_when_the_round_is_extended),
     };

@@ -209,6 +209,51 @@ static void test_open_refuses_what_is_no_database_of_ours(void **state)
     place_done(&place);
 }
 
+/* One byte of the first page's b-tree changed: SQLite would read on as far as it can. */
+static void test_a_damaged_database_is_named_at_the_start(void **state)
+{
+    struct place place;
+    struct fl_store *store = NULL;
+    struct fl_error err = {""};
+    (void)state;
+
+    place_init(&place);
+    fl_store_close(place.store);
+    place.store = NULL;
+    FILE *file = fopen(place.path, "r+");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 4096 + 4, SEEK_SET), 0); /* how many cells the second page has */
+    fputc(0x7f, file);
+    fclose(file);
+    assert_status(fl_store_open(place.path, place.blobs, &err, &store), FL_ERR_CORRUPT);
+    assert_null(store);
+    assert_non_null(strstr(err.text, place.path));
+    assert_non_null(strstr(err.text, "backup"));
+    place_done(&place);
+}
+
+static void test_files_beside_the_database_that_cannot_be_written_are_told(void **state)
+{
+    struct place place;
+    struct fl_store *store = NULL;
+    struct fl_error err = {""};
+    char beside[120];
+    (void)state;
+
+    place_init(&place);
+    fl_store_close(place.store);
+    place.store = NULL;
+    snprintf(beside, sizeof beside, "%s-shm", place.path);
+    assert_int_equal(mkdir(beside, 0700), 0);
+    assert_status(fl_store_open(place.path, place.blobs, &err, &store), FL_ERR_IO);
+    assert_null(store);
+    assert_non_null(strstr(err.text, place.path));
+    assert_non_null(strstr(err.text, "-shm"));
+    assert_int_equal(rmdir(beside), 0);
+    place_open(&place);
+    place_done(&place);
+}
+
 /* --- a worker beside the loop --- */
 
 static void *run_job(void *job)
@@ -366,6 +411,8 @@ int main(void)
         cmocka_unit_test(test_R12_sweep_removes_only_what_no_row_names),
         cmocka_unit_test(test_database_is_for_the_owner_only),
         cmocka_unit_test(test_open_refuses_what_is_no_database_of_ours),
+        cmocka_unit_test(test_a_damaged_database_is_named_at_the_start),
+        cmocka_unit_test(test_files_beside_the_database_that_cannot_be_written_are_told),
         cmocka_unit_test(test_a_deployment_of_an_earlier_server_goes_on),
         cmocka_unit_test(test_jobs_on_another_thread_while_turns_go_on),
         cmocka_unit_test(test_any_failed_allocation_in_a_turn_undoes_it),
