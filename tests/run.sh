@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is needed, builds, and runs every test: release and ASan + UBSan builds, then the short form of the
-# fault test. See --help.
+# Installs what is needed, builds, and runs every test: release and ASan + UBSan builds, then the short forms of the
+# fault test and of the hard conditions. See --help.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 usage() {
@@ -33,5 +33,7 @@ done
 echo "== fault test, short form"
 tests/fault/run.sh --kills 20 --seed 1 --binaries "build/${presets[0]}/bin"
 tests/fault/run.sh --kills 12 --restores 2 --seed 2 --binaries "build/${presets[0]}/bin"
+echo "== hard conditions, short form"
+tests/field/run.sh --short --binaries "build/${presets[0]}/bin"
 echo "== main job"
 tests/main_job.sh

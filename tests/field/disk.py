@@ -1,12 +1,10 @@
 """Disks that are full or read-only, on either side. Needs root, for small file systems of their own."""
 import os
-import pathlib
 import shutil
 import subprocess
 
 from condition import Skipped, condition, must
 from field_site import NOBODY, RUN, SECONDS, pause
-from lab import wait_until
 
 LARGE = {"model": "{kind: mlp, inputs: 64, outputs: 10, hidden: [2048]}", "codec": "{name: int-threshold, lambda: 0.0000152587890625}"}
 
@@ -160,7 +158,7 @@ def read_only_at_start(site):
     return f"«{said[-1].splitlines()[-1]}»"
 
 
-def as_nobody(site, *names):
+def as_nobody(site):
     """The processes of the run belong to a user whose folders can be closed to him."""
     if os.geteuid() != 0:
         raise Skipped("needs root, to start processes as another user")
@@ -172,9 +170,8 @@ def as_nobody(site, *names):
 @condition("the state folders of server and client lose their write permission in the middle of a run, and get it back",
            "both name the path and the reason, wait and go on, or end with exit 1 and go on when started again")
 def closed_in_the_middle(site):
-    if not os.access(pathlib.Path(site.client_program), os.X_OK):
-        raise Skipped("no program")
     site.user = NOBODY
+    site.open_programs()
     answer = site.init(uses=3)
     as_nobody(site)
     site.start_server()
@@ -192,7 +189,7 @@ def closed_in_the_middle(site):
         pause(1)
         os.chmod(folder, 0o700)
         process = site.server if name == "server" else site.clients[name]
-        if wait_until(lambda: True, 1, "") and process.poll() is not None:
+        if process.poll() is not None:
             must(process.returncode == 1, f"{name} ended with {process.returncode}: {site.last_words(name)}")
             site.start_server() if name == "server" else site.start_client(name, site.configs[name])
         site.goes_on()

@@ -124,6 +124,15 @@ class Site(Lab):
 
     # ---- processes ----
 
+    def open_programs(self):
+        """Copies of programs and data that any user can reach, wherever the originals lie."""
+        folder = self.folder / "bin"
+        folder.mkdir(exist_ok=True)
+        self.server_program, self.client_program, self.digits = (
+            pathlib.Path(shutil.copy2(path, folder)) for path in (self.server_program, self.client_program, self.digits))
+        for path in (self.folder, folder, *folder.iterdir()):
+            path.chmod(0o755)
+
     def kill(self, name):
         process = self.server if name == "server" else self.clients[name]
         process.kill()

@@ -35,6 +35,7 @@ KINDS = [  # name, path as a regular expression, what it means
     ("server_revocations", r"server/revocations\.log", VITAL),
     ("server_mark", r"server/state\.mark", VITAL),
     ("server_database", r"server/state\.db", VITAL),
+    ("server_database_payload", r"server/state\.db", WAITS),
     ("server_database_log", r"server/state\.db-wal", RESTORED),
     ("server_database_index", r"server/state\.db-shm", SPARE),
     ("server_root_certificate", r"server/authority/root\.pem", VITAL),
@@ -84,6 +85,7 @@ class Template:
     def __init__(self, binaries, spec):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="fl-field-template."))
         site = Site(self.folder, binaries)
+        site.open_programs()  # the cases may run as another user
         try:
             site.deploy(start=False, **spec)
             site.enroll("gone", site.admin("token", "create")["token"])
@@ -105,6 +107,7 @@ class Template:
             site.stop_all()
             for function in site.closers:
                 function()
+        self.programs, self.digits = site.server_program.parent, site.digits
         self.port, self.names, self.version = site.port, site.names, logged_version(site)
         shutil.rmtree(self.folder / "gone")
         self.check_kinds()
@@ -113,7 +116,7 @@ class Template:
         """What is there is what we know: a new kind of file has to be damaged too."""
         for path in self.folder.rglob("*"):
             name = str(path.relative_to(self.folder)).replace("client-1", "client-0")
-            known = path.suffix == ".log" and path.parent == self.folder or name == "run.yaml" or any(re.fullmatch(kind[1], name) for kind in KINDS)
+            known = name.startswith("bin/") or path.suffix == ".log" and path.parent == self.folder or name == "run.yaml" or any(re.fullmatch(kind[1], name) for kind in KINDS)
             must(known or not path.is_file(), f"{name} is a file of no kind that tests/field/files.py knows")
 
     @classmethod
@@ -144,14 +147,22 @@ def changed(how, data, draw):
         return data[:-1] if size > 1 else None
     if how == "garbage behind it":
         return data + draw.randbytes(64)
+    if how == PAGE_HEAD:
+        return flip(data, draw.randrange(0, size, PAGE) + draw.randrange(8), draw.randrange(8))
     places = {"bit flipped in its head": range(min(16, size)), "bit flipped in its body": range(size)[middle],
               "bit flipped in its end": range(size)[-16:]}[how]
     return flip(data, draw.choice(places), draw.randrange(8)) if places else None
 
 
+PAGE = 4096  # bytes, of SQLite
 CONTENT = ["empty", "cut in the middle", "cut by a byte", "garbage behind it", "bit flipped in its head", "bit flipped in its body", "bit flipped in its end"]
-FEW = ["missing", "closed to the user", "cut by a byte", "bit flipped in its body"]  # where a case takes long
 DAMAGES = ["missing", "a folder instead", "closed to the user", *CONTENT]
+PAGE_HEAD, PAYLOAD = "bit flipped in a page's head", "bit flipped in the payload of an update that waits"
+SOME = {  # where a case takes long; and a bit in a row of the database is only seen where the row has a sum
+    "server_payload": ["missing", "closed to the user", "cut by a byte", "bit flipped in its body"],
+    "server_database": [*DAMAGES[:-2], PAGE_HEAD],
+    "server_database_payload": [PAYLOAD],
+}
 
 
 def damage(path, how, draw):
@@ -164,6 +175,8 @@ def damage(path, how, draw):
         os.chown(path, *owner())
     elif how == "closed to the user":
         path.chmod(0)
+    elif how == PAYLOAD:
+        damage_row(path, draw)
     else:
         data = changed(how, path.read_bytes(), draw)
         if data is None:
@@ -182,8 +195,9 @@ def owner():
 class Case(Site):
     """A copy of the template with one file damaged."""
 
-    def __init__(self, folder, binaries, template):
-        super().__init__(folder, binaries)
+    def __init__(self, folder, template):
+        super().__init__(folder, template.programs)
+        self.digits = template.digits
         folder, self.template, self.port, self.names = self.folder, template, template.port, template.names
         for name in [*self.names, "server"]:
             shutil.copytree(template.folder / name, folder / name, ignore=shutil.ignore_patterns("*.sock"))
@@ -269,6 +283,30 @@ def check_refusal(said, path, meaning):
     must(meaning == CONFIG or ADVICE.search(said), f"no word of what to do: {said}")
 
 
+def damage_row(path, draw):
+    """Flips a bit in the payload of the update that waits in a row for its round's end."""
+    with sqlite3.connect(path) as database:
+        payload = database.execute("SELECT payload FROM receipts WHERE verdict='accepted' AND applied_round IS NULL").fetchone()[0]
+    database.close()
+    data = path.read_bytes()
+    at = data.rindex(payload) + draw.randrange(len(payload))
+    path.write_bytes(flip(data, at, draw.randrange(8)))
+
+
+def put_back(case, path, before):
+    """The file as it was; for the database the server has to be stopped, and its log goes."""
+    is_database = path.name == "state.db"
+    if is_database:
+        case.kill("server")
+        for log in path.parent.glob("state.db-*"):
+            log.unlink()
+    path.unlink(missing_ok=True)
+    path.write_bytes(before)
+    os.chown(path, *owner())
+    if is_database:
+        case.start_server()
+
+
 def wait_for_file(case, path, before):
     """The round of an update that cannot be read."""
     case.start_server()
@@ -276,19 +314,17 @@ def wait_for_file(case, path, before):
     said = case.wait_log("server", "server.round.*cannot be read", seconds=PATIENCE)
     must(ADVICE.search(said), f"no word of what to do: {said}")
     must(path.name in case.log("server"), f"{path.name} is not named: {case.last_words('server')}")
-    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    path.write_bytes(before)
-    os.chown(path, *owner())
+    put_back(case, path, before)
     must(case.settles(case.server, lambda: logged_version(case) >= case.template.version + 3), "the server ended")
     case.end_run()
-    return f"«{said.split('; ', 1)[1]}», then {check_books(case, WAITS)}"
+    return f"«{said.split('; ', 1)[1]}», then {check_books(case, RESTORED if path.name == 'state.db' else WAITS)}"
 
 
 def run_case(site, template, pattern, meaning, how, draw):
     """One damage; a few words of what came of it, None where the file cannot have it."""
     with tempfile.TemporaryDirectory(prefix="case.", dir=site.folder) as folder:
         os.chmod(folder, 0o755)
-        case = Case(folder, site.server_program.parent, template)
+        case = Case(folder, template)
         try:
             path = case.find(pattern)
             if path.name == "state.db":  # what its log holds would hide the damage
@@ -322,7 +358,7 @@ def run_case(site, template, pattern, meaning, how, draw):
 def try_kind(site, name, pattern, meaning):
     draw = random.Random(f"{site.seed} {name}")
     template = Template.of(site.server_program.parent, LARGE if name == "server_payload" else {})
-    damages = FEW if meaning == WAITS else DAMAGES
+    damages = SOME.get(name, DAMAGES)
     if site.short:
         damages = [draw.choice(damages)]
     seen, failures = {}, []
@@ -338,7 +374,7 @@ def try_kind(site, name, pattern, meaning):
 
 
 def add(name, pattern, meaning):
-    CONDITIONS.append(Condition(name, "files", f"{name.replace('_', ' ')} damaged: {', '.join(FEW if meaning == WAITS else DAMAGES)}", meaning, meaning != WAITS,
+    CONDITIONS.append(Condition(name, "files", f"{name.replace('_', ' ')} damaged: {', '.join(SOME.get(name, DAMAGES))}", meaning, name != "server_payload",
                                 lambda site: try_kind(site, name, pattern, meaning)))
 
 

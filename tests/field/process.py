@@ -32,16 +32,15 @@ def server_stands_still(site):
     return f"{said.count('attempt=')} requests given up; " + site.finish()
 
 
+def deploy_open(site, max_late):
+    """Two clients whose rounds go on without one of them after 0.7 s."""
+    site.deploy(round_settings={"minimum": 1, "target": 1, "over_select": 1, "deadline_ms": 700, "max_late": max_late})
+
+
 @condition("a client stands still over the deadlines of several rounds, with work in its hands, then goes on",
            "the others' rounds go on without it; its late update counts once or is folded back; it takes part again", short=True)
 def client_stands_still(site):
-    token = site.init(uses=3)["token"]
-    site.start_server()
-    site.server_ready()
-    site.create_run(2, round_settings={"minimum": 1, "deadline_ms": 700, "max_late": 1})
-    for index in range(2):
-        site.add_client(f"client-{index}", token, index, 2)
-    site.start_clients()
+    deploy_open(site, max_late=1)
     site.wait_version(2)
     wait_until(lambda: site.has_outbox("client-1"), SECONDS, "an update of client-1")
     site.clients["client-1"].send_signal(signal.SIGSTOP)
@@ -53,6 +52,22 @@ def client_stands_still(site):
     site.goes_on()
     late = site.log("client-1", mark).count("verdict=late")
     return f"{site.version() - before} rounds meanwhile and after, {late} of its updates late; " + site.finish()
+
+
+@condition("a client is killed with an update in its outbox, is away for 30 rounds and comes back",
+           "it catches up, what had been judged is known, what had not is late and folded back; nothing is lost", short=True)
+def client_far_behind(site):
+    deploy_open(site, max_late=0)
+    site.wait_version(2)
+    wait_until(lambda: site.has_outbox("client-1"), SECONDS, "an update of client-1")
+    site.kill("client-1")
+    before = site.version()
+    site.wait_version(before + 30)
+    mark = site.log_size("client-1")
+    site.start_client("client-1", site.configs["client-1"])
+    site.wait_log("client-1", "verdict=accepted", since=mark)
+    site.goes_on()
+    return f"{site.version() - before} rounds meanwhile and after, {site.log('client-1', mark).count('verdict=late')} late; " + site.finish()
 
 
 @condition("server and all clients are killed (SIGKILL) at the same moment, three times", "everything is taken up and goes on", short=True)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Hard conditions with real processes: full and read-only disks, operators' mistakes. A line for each (tried, expected, seen);
-# the last line is `N passed, N failed, N skipped`. Needs root for small file systems of its own; what it may not do is skipped.
-# Usage: tests/field/run.sh [--only NAME] [--short] [--json FILE] [--list] [--binaries DIR] [--keep]
+# Hard conditions with real processes: disks, damaged files, networks, processes, operators' mistakes. A line for each (tried,
+# expected, seen); the last line is `N passed, N failed, N skipped`. Takes some five minutes, the short form under one.
+# Needs root for small file systems of its own; what it may not do is skipped.
+# Usage: tests/field/run.sh [--only NAME] [--short] [--seed S] [--json FILE] [--list] [--binaries DIR] [--keep]
 set -euo pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
 case " $* " in

@@ -38,6 +38,7 @@ class Lab:
         self.server = None
         self.clients = {}
         self.environment = dict(os.environ, OPENBLAS_NUM_THREADS="1")
+        self.digits = TOP / "deploy" / "data" / "digits.csv.gz"
         self.user = None  # a number: processes that stay run as this user
 
     # ---- commands that end by themselves ----
@@ -65,7 +66,7 @@ class Lab:
 
     def write_client(self, name, index, clients, run, url=None, **settings):
         """A client's configuration for its part of the digits; settings come on top ({"data.alpha": 1} changes one of a group)."""
-        data = {"path": TOP / "deploy" / "data" / "digits.csv.gz", "scale": 0.0625, "partition": "dirichlet", "alpha": 0.5,
+        data = {"path": self.digits, "scale": 0.0625, "partition": "dirichlet", "alpha": 0.5,
                 "clients": clients, "index": index}
         top = {"run": run, "state": self.folder / name, "keep_history": "true", "poll_ms": 3000}
         for key, value in settings.items():
