@@ -356,6 +356,16 @@ static enum fl_status load_loss(void *user, const struct fl_loss_row *row)
     return st;
 }
 
+/* One reference to the model that would be read, when it is in memory already. */
+static struct fl_published *find_kept(const struct fl_run_context *context, const char *blob,
+                                      const struct fl_version *version)
+{
+    for (size_t i = 0; i < context->kept_count; i++)
+        if (!strcmp(context->kept[i]->blob, blob) && fl_version_equal(&context->kept[i]->version, version))
+            return fl_published_ref(context->kept[i]);
+    return NULL;
+}
+
 static enum fl_status load_parts(struct loader *loader)
 {
     struct fl_run *run = loader->run;
@@ -378,6 +388,9 @@ static enum fl_status load_parts(struct loader *loader)
     if (st)
         return st;
     struct fl_version version = fl_run_base(run, run->row.version + 1);
+    run->model = find_kept(loader->context, loader->newest.state_blob, &version);
+    if (run->model)
+        return FL_OK;
     st = fl_published_load(loader->context->env, store, loader->newest.state_blob, &version, run->elems,
                            &run->model);
     if (st)

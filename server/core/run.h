@@ -76,6 +76,8 @@ struct fl_run_context {
     const struct fl_env *env;
     struct fl_store *store;
     const struct fl_registry *registry;
+    struct fl_published *const *kept; /* models in memory that a run may still need, kept_count of them */
+    size_t kept_count;
 };
 
 /* Rebuilds a run from its row (whose spec is its text) and what belongs to it. */

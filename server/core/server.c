@@ -46,6 +46,24 @@ static enum fl_status load_run(void *user, const struct fl_run_row *row)
     return FL_OK;
 }
 
+/* The models stay in memory until let_go_models(): one that is still the newest is not read again, which
+ * would take time and need room beside a job that works on it. Without memory for that they do not stay. */
+static void keep_models(struct fl_server *server)
+{
+    server->kept = calloc(server->run_count + 1, sizeof(struct fl_published *));
+    for (size_t i = 0; server->kept && i < server->run_count; i++)
+        server->kept[server->kept_count++] = fl_published_ref(server->runs[i]->model);
+}
+
+static void let_go_models(struct fl_server *server)
+{
+    for (size_t i = 0; i < server->kept_count; i++)
+        fl_published_unref(server->kept[i]);
+    free(server->kept);
+    server->kept = NULL;
+    server->kept_count = 0;
+}
+
 /* The one way from store to memory: at start and after a failed turn. */
 static enum fl_status load(struct fl_server *server)
 {
@@ -170,9 +188,11 @@ static void reload(struct fl_server *server, int happened)
         memcpy(names[i][0], server->parked[i].client->row.id, FL_LIMIT_NAME_BYTES + 1);
         memcpy(names[i][1], server->parked[i].run->row.name, FL_LIMIT_NAME_BYTES + 1);
     }
+    keep_models(server);
     unload(server);
     if (!st)
         st = load(server);
+    let_go_models(server);
     if (!st)
         reattach_parked(server, server->parked, count, names, happened);
     else

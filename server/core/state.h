@@ -28,6 +28,8 @@ struct fl_server {
     struct fl_registry registry;
     struct fl_run **runs; /* in order of name */
     size_t run_count;
+    struct fl_published **kept; /* models of the runs before, while everything is loaded anew */
+    size_t kept_count;
 
     struct fl_parked *parked; /* in order of arrival */
     size_t parked_count, parked_capacity;
@@ -53,7 +55,8 @@ static inline uint64_t fl_server_now(const struct fl_server *server)
 
 static inline struct fl_run_context fl_server_context(const struct fl_server *server)
 {
-    return (struct fl_run_context){server->env, server->store, &server->registry};
+    return (struct fl_run_context){server->env, server->store, &server->registry, server->kept,
+                                   server->kept_count};
 }
 
 /* Answers; when run is given, the body is counted as its traffic. */

@@ -111,17 +111,26 @@ static enum fl_status version_put(struct fl_store *calls, struct fl_run_key run,
     return finish(calls, query, "version_put");
 }
 
-/* Notes the blobs of one column that the query names, to be removed with the commit. */
-static enum fl_status note_dropped(struct fl_sqlite_store *store, struct fl_query *query, const char *what)
+/* Does without the blobs that `names` finds in rows of this number: `sql` forgets them, and the files go with
+ * the commit. */
+static enum fl_status drop_blobs(struct fl_store *calls, struct fl_run_key run, uint64_t number,
+                                 const char *names, const char *sql, const char *what)
 {
+    struct fl_sqlite_store *store = fl_sqlite_store_of(calls);
+    struct fl_query *query = fl_sqlite_store_query(store, names, run);
     enum fl_status st;
     int row;
 
+    fl_query_put_u64(query, number);
     while (!(st = fl_query_step(query, &row)) && row &&
            !(st = fl_blob_names_add(&store->dropped, fl_query_take_text(query))))
         ;
     fl_query_end(query);
-    return fl_sqlite_store_log(store, what, st);
+    if (st)
+        return fl_sqlite_store_log(store, what, st);
+    query = fl_sqlite_store_query(store, sql, run);
+    fl_query_put_u64(query, number);
+    return finish(calls, query, what);
 }
 
 static enum fl_status version_drop_blob(struct fl_store *calls, struct fl_run_key run, uint64_t number)
@@ -129,17 +138,8 @@ static enum fl_status version_drop_blob(struct fl_store *calls, struct fl_run_ke
     static const char names[] = "SELECT state_blob FROM versions WHERE run=? AND epoch=? AND number=?"
                                 " AND state_blob IS NOT NULL";
     static const char sql[] = "UPDATE versions SET state_blob=NULL WHERE run=? AND epoch=? AND number=?";
-    struct fl_sqlite_store *store = fl_sqlite_store_of(calls);
-    struct fl_query *query = fl_sqlite_store_query(store, names, run);
-    enum fl_status st;
 
-    fl_query_put_u64(query, number);
-    st = note_dropped(store, query, "version_drop_blob");
-    if (st)
-        return st;
-    query = fl_sqlite_store_query(store, sql, run);
-    fl_query_put_u64(query, number);
-    return finish(calls, query, "version_drop_blob");
+    return drop_blobs(calls, run, number, names, sql, "version_drop_blob");
 }
 
 static enum fl_status round_put(struct fl_store *calls, struct fl_run_key run,
@@ -255,17 +255,8 @@ static enum fl_status payloads_drop(struct fl_store *calls, struct fl_run_key ru
                                 " AND applied_round=? AND payload_blob IS NOT NULL";
     static const char sql[] = "UPDATE receipts SET payload=NULL,payload_blob=NULL"
                               " WHERE run=? AND epoch=? AND applied_round=?";
-    struct fl_sqlite_store *store = fl_sqlite_store_of(calls);
-    struct fl_query *query = fl_sqlite_store_query(store, names, run);
-    enum fl_status st;
 
-    fl_query_put_u64(query, round);
-    st = note_dropped(store, query, "payloads_drop");
-    if (st)
-        return st;
-    query = fl_sqlite_store_query(store, sql, run);
-    fl_query_put_u64(query, round);
-    return finish(calls, query, "payloads_drop");
+    return drop_blobs(calls, run, round, names, sql, "payloads_drop");
 }
 
 void fl_store_write_calls(struct fl_store *calls)

@@ -158,10 +158,36 @@ static void test_R12_what_rots_before_it_is_published_is_named_and_nothing_is_ma
     }
 }
 
+/* Else each turn that fails on a full disk would read it all, beside a job that works on it. */
+static void test_a_failed_turn_does_not_read_the_model_again(void **state)
+{
+    (void)state;
+    struct bench *bench = calloc(1, sizeof *bench);
+    struct fl_run_spec spec = bench_spec("run", 1, 2);
+    char path[400];
+
+    bench_init(bench, 1);
+    bench_enrol(bench, 1);
+    bench_create_run(bench, &spec);
+    find_blob(bench, ".state", path);
+    flip(path, 128 + 5);
+    for (int times = 0; times < 3; times++) {
+        bench_fail_write(bench, 1);
+        assert_status(bench_turn(bench, 1), FL_ERR_IO); /* begin */
+        bench_fail_write(bench, 2);
+        assert_status(bench_turn(bench, 1), FL_ERR_IO); /* commit */
+        assert_string_equal(bench_status(bench, "run").phase, "gathering");
+    }
+    flip(path, 128 + 5);
+    bench_done(bench);
+    free(bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_R12_a_large_model_is_summed_in_parts),
+        cmocka_unit_test(test_a_failed_turn_does_not_read_the_model_again),
         cmocka_unit_test(test_R12_what_rots_before_it_is_published_is_named_and_nothing_is_made_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
