@@ -14,7 +14,7 @@
 
 struct fl_env {
     void *user; /* first argument of every call */
-    /* Milliseconds since an arbitrary start; never goes back. */
+    /* Milliseconds since an arbitrary start; never goes back. Any thread. */
     uint64_t (*monotonic_ms)(void *user);
     /* Milliseconds since 1970 UTC; may jump. For records only, never for deadlines. */
     int64_t (*wall_ms)(void *user);

@@ -48,7 +48,7 @@ struct bench {
     struct fl_env env;
     struct fl_server_effects effects;
     struct fl_random random;
-    uint64_t now_ms;
+    _Atomic uint64_t now_ms; /* jobs may read it on a thread of their own */
     char dir[64]; /* "": in memory */
     struct fl_store *store;
     struct fl_store *faulty; /* passes calls on to store; its n-th write fails */
