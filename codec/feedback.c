@@ -2,10 +2,14 @@
 
 #include <string.h>
 
-enum fl_status fl_error_feedback_step(const struct fl_kernels *kernels, const struct fl_codec_params *params,
-                                      const float *delta, const float *residual, size_t dim,
-                                      struct fl_buf *payload, float *ret_residual,
-                                      struct fl_payload *ret_payload)
+#include "codec/layout.h"
+#include "codec/taken.h"
+#include "codec/writer.h"
+
+enum fl_status fl_error_feedback_plain(const struct fl_kernels *kernels, const struct fl_codec_params *params,
+                                       const float *delta, const float *residual, size_t dim,
+                                       struct fl_buf *payload, float *ret_residual,
+                                       struct fl_payload *ret_payload)
 {
     size_t before = payload->size;
     struct fl_payload checked;
@@ -25,4 +29,45 @@ enum fl_status fl_error_feedback_step(const struct fl_kernels *kernels, const st
         memset(ret_residual, 0, dim * sizeof *ret_residual);
     *ret_payload = checked;
     return FL_OK;
+}
+
+static enum fl_status write_taken(const struct fl_codec_params *params, size_t dim,
+                                  const struct fl_taken *taken, struct fl_buf *payload)
+{
+    struct fl_payload_head head = {.kind = (enum fl_payload_kind)fl_codec_find_id(params->id)->kind,
+                                   .dim = dim,
+                                   .count = taken->count,
+                                   .lambda = params->lambda,
+                                   .step_log2 = params->step_log2};
+    int lambda_log2 = 0;
+    enum fl_status st = FL_OK;
+    if (params->id == FL_CODEC_INT_THRESHOLD) {
+        st = fl_lambda_log2(params->lambda, &lambda_log2);
+        head.shift = fl_layout_shift(lambda_log2, params->step_log2);
+    }
+    return st ? st : fl_payload_write(&head, taken->indices, taken->words, payload);
+}
+
+enum fl_status fl_error_feedback_step(const struct fl_kernels *kernels, const struct fl_codec_params *params,
+                                      const float *delta, const float *residual, size_t dim,
+                                      struct fl_buf *payload, float *ret_residual,
+                                      struct fl_payload *ret_payload)
+{
+    if (!fl_taken_can(params->id))
+        return fl_error_feedback_plain(kernels, params, delta, residual, dim, payload, ret_residual,
+                                       ret_payload);
+    size_t before = payload->size;
+    struct fl_taken taken = {0};
+    enum fl_status st = fl_codec_params_check(params, dim);
+    if (!st)
+        st = fl_taken_fill(kernels, params, delta, residual, dim, ret_residual, &taken);
+    if (!st)
+        st = write_taken(params, dim, &taken, payload);
+    fl_taken_done(&taken);
+    if (!st)
+        st = fl_payload_check(params, dim, (struct fl_bytes){payload->data + before, payload->size - before},
+                              ret_payload);
+    if (st)
+        fl_buf_truncate(payload, before);
+    return st;
 }
