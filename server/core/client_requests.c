@@ -156,6 +156,7 @@ static enum fl_status handle_model(struct fl_server *server, struct fl_run *run,
 {
     struct fl_reply reply = {.http_status = 200, .version = run->model->version};
     struct fl_snapshot snapshot;
+    int is_rest = request->has_want && fl_snapshots_find(run, &request->want, &snapshot);
     enum fl_status st;
 
     if (request->has_have && fl_version_same_model(&request->have, &run->model->version)) {
@@ -163,7 +164,7 @@ static enum fl_status handle_model(struct fl_server *server, struct fl_run *run,
         fl_server_reply(server, request->ticket, run, &reply);
         return FL_OK;
     }
-    if (request->has_want && fl_snapshots_find(run, &request->want, &snapshot)) { /* begun before */
+    if (is_rest) {
         st = fill_snapshot(server, run, &snapshot, &reply);
     } else if (request->has_have && can_patch(run, &request->have)) {
         st = fill_delta(server, run, &request->have, &reply);
@@ -174,8 +175,9 @@ static enum fl_status handle_model(struct fl_server *server, struct fl_run *run,
     }
     if (st)
         return st;
-    run->row.bytes.downlink_dense += 4 * (uint64_t)run->elems;
-    fl_server_reply(server, request->ticket, run, &reply);
+    if (!is_rest) /* all of it was counted when it began */
+        run->row.bytes.downlink_dense += 4 * (uint64_t)run->elems;
+    fl_server_reply(server, request->ticket, is_rest ? NULL : run, &reply);
     fl_shared_unref(reply.body);
     return FL_OK;
 }

@@ -200,6 +200,22 @@ static void test_R16_R19_a_large_delta_comes_where_no_newer_snapshot_does(void *
     stop(bench);
 }
 
+static void test_R16_the_rest_of_a_download_is_not_counted_again(void **state)
+{
+    (void)state;
+    struct fl_run_spec spec;
+    struct bench *bench = start(&spec, 2);
+    struct fl_version first = begin_download(bench, 0);
+    struct fl_run_status before = bench_status(bench, "run"), after;
+
+    assert_true(before.downlink_bytes > 4 * before.elems && before.downlink_dense_bytes == 4 * before.elems);
+    assert_true(goes_on(bench, &first));
+    after = bench_status(bench, "run");
+    assert_int_equal(after.downlink_bytes, before.downlink_bytes);
+    assert_int_equal(after.downlink_dense_bytes, before.downlink_dense_bytes);
+    stop(bench);
+}
+
 static void test_R16_downloads_go_on_after_a_restart(void **state)
 {
     (void)state;
@@ -252,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_R16_each_download_has_its_time_whatever_the_number_of_them),
         cmocka_unit_test(test_R16_from_an_older_snapshot_a_delta_leads_to_the_newest),
         cmocka_unit_test(test_R16_R19_a_large_delta_comes_where_no_newer_snapshot_does),
+        cmocka_unit_test(test_R16_the_rest_of_a_download_is_not_counted_again),
         cmocka_unit_test(test_R16_downloads_go_on_after_a_restart),
         cmocka_unit_test(test_R16_the_last_version_of_an_ended_run_needs_no_place),
     };
