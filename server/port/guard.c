@@ -11,6 +11,7 @@
 #include "platform/crypto.h"
 #include "platform/dir.h"
 #include "platform/file.h"
+#include "platform/file_error.h"
 #include "protocol/number.h"
 
 #define LOG_NAME    "revocations.log"
@@ -130,7 +131,7 @@ static enum fl_status begin_log(struct fl_guard *guard, struct fl_error *err)
             return st;
     }
     guard->fd = open(guard->log_path, O_WRONLY | O_APPEND | O_CLOEXEC);
-    return guard->fd < 0 ? fl_error_set(err, FL_ERR_IO, "%s: %m", guard->log_path) : FL_OK;
+    return guard->fd < 0 ? fl_file_error_write(err, guard->log_path, 0) : FL_OK;
 }
 
 enum fl_status fl_guard_revocations(const struct fl_guard *guard, fl_revocation_visit_fn visit, void *user)
@@ -150,8 +151,9 @@ static enum fl_status append(struct fl_guard *guard, const char *line, size_t si
 
     if (written == (ssize_t)size && fsync(guard->fd) == 0)
         return FL_OK;
-    enum fl_status st = fl_error_set(err, FL_ERR_IO, "%s: cannot be appended to: %s", guard->log_path,
-                                     written < 0 || written == (ssize_t)size ? strerror(errno) : "disk full");
+    if (written >= 0 && written != (ssize_t)size)
+        errno = ENOSPC; /* a part was written */
+    enum fl_status st = fl_file_error_write(err, guard->log_path, size);
     if (before >= 0 && ftruncate(guard->fd, before))
         fl_error_set(err, FL_ERR_IO, "%s: an unfinished line could not be taken back: %m", guard->log_path);
     return st;
