@@ -8,6 +8,7 @@
 #include "codec/floats.h"
 #include "codec/grid.h"
 #include "codec/layout.h"
+#include "codec/quantiser.h"
 #include "codec/topk.h"
 #include "codec/writer.h"
 
@@ -17,6 +18,9 @@ static enum fl_status encode_sparse(const struct fl_kernels *kernels, const stru
                                     const float *p, size_t dim, struct fl_buf *payload);
 static enum fl_status encode_top_coded(const struct fl_kernels *kernels, const struct fl_codec_params *params,
                                        const float *p, size_t dim, struct fl_buf *payload);
+
+static enum fl_status encode_seeded(const struct fl_kernels *kernels, const struct fl_codec_params *params,
+                                    const float *p, size_t dim, struct fl_buf *payload);
 
 static const struct fl_codec codecs[] = {
     {.id = FL_CODEC_DENSE,
@@ -73,10 +77,163 @@ static const struct fl_codec codecs[] = {
      .encode = encode_top_coded,
      .uses_ratio = 1,
      .summary = "the largest magnitudes of the whole model, as IEEE binary16"},
+    {.id = FL_CODEC_RANDOM_K,
+     .name = "random-k",
+     .class = FL_CLASS_CONTRACTION,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_RANDOM,
+     .encode = encode_seeded,
+     .uses_ratio = 1,
+     .summary = "coordinates drawn from a seed, as float32 without their indices"},
+    {.id = FL_CODEC_RANDOM_BLOCK,
+     .name = "random-block",
+     .class = FL_CLASS_CONTRACTION,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_BLOCK,
+     .encode = encode_seeded,
+     .uses_ratio = 1,
+     .summary = "neighbours from a start drawn from a seed, as float32"},
+    {.id = FL_CODEC_GRBS,
+     .name = "grbs",
+     .class = FL_CLASS_CONTRACTION,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_GRBS,
+     .encode = encode_seeded,
+     .uses_ratio = 1,
+     .uses_tensors = 1,
+     .summary = "a block of rows of each tensor drawn from a seed, as float32 (CSER)"},
+    {.id = FL_CODEC_SIGN,
+     .name = "sign",
+     .class = FL_CLASS_CONTRACTION,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_ALL,
+     .values = FL_VALUES_LEVELS,
+     .encode = fl_quantiser_encode,
+     .uses_bucket = 1,
+     .summary = "the sign, times the mean magnitude of each bucket (EF-SignSGD)"},
+    {.id = FL_CODEC_ONE_BIT,
+     .name = "one-bit",
+     .class = FL_CLASS_CONTRACTION,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_ALL,
+     .values = FL_VALUES_LEVELS,
+     .encode = fl_quantiser_encode,
+     .summary = "the mean of the negative or of the other values (1-bit SGD)"},
+    {.id = FL_CODEC_TREE_8,
+     .name = "tree-8",
+     .class = FL_CLASS_CONTRACTION,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_ALL,
+     .values = FL_VALUES_LEVELS,
+     .encode = fl_quantiser_encode,
+     .uses_bucket = 1,
+     .summary = "8-bit dynamic tree, scaled to the largest magnitude of each bucket"},
+    {.id = FL_CODEC_TREE_8_FIXED,
+     .name = "tree-8-fixed",
+     .class = FL_CLASS_ABSOLUTE,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_ALL,
+     .values = FL_VALUES_LEVELS,
+     .encode = fl_quantiser_encode,
+     .uses_lambda = 1,
+     .summary = "8-bit dynamic tree with the fixed scale 128 lambda"},
+    {.id = FL_CODEC_QSGD,
+     .name = "qsgd",
+     .class = FL_CLASS_UNBIASED,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_ALL,
+     .values = FL_VALUES_LEVELS,
+     .encode = fl_quantiser_encode,
+     .uses_bits = 1,
+     .uses_bucket = 1,
+     .summary = "uniform levels of each bucket's 2-norm, rounded at random (QSGD)"},
+    {.id = FL_CODEC_QSGD_MAX,
+     .name = "qsgd-max",
+     .class = FL_CLASS_UNBIASED,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_ALL,
+     .values = FL_VALUES_LEVELS,
+     .encode = fl_quantiser_encode,
+     .uses_bits = 1,
+     .uses_bucket = 1,
+     .summary = "uniform levels of each bucket's largest magnitude, rounded at random (QSGDinf)"},
+    {.id = FL_CODEC_NUQSGD,
+     .name = "nuqsgd",
+     .class = FL_CLASS_UNBIASED,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_ALL,
+     .values = FL_VALUES_LEVELS,
+     .encode = fl_quantiser_encode,
+     .uses_bits = 1,
+     .uses_bucket = 1,
+     .summary = "levels that halve, of each bucket's 2-norm, rounded at random (NUQSGD)"},
+    {.id = FL_CODEC_TERNGRAD,
+     .name = "terngrad",
+     .class = FL_CLASS_UNBIASED,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_ALL,
+     .values = FL_VALUES_LEVELS,
+     .encode = fl_quantiser_encode,
+     .uses_bucket = 1,
+     .summary = "-1, 0 or 1 times each bucket's largest magnitude, clipped at 2.5 sigma (TernGrad)"},
+    {.id = FL_CODEC_ALQ,
+     .name = "alq",
+     .class = FL_CLASS_UNBIASED,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_ALL,
+     .values = FL_VALUES_LEVELS,
+     .encode = fl_quantiser_encode,
+     .uses_bits = 1,
+     .uses_bucket = 1,
+     .summary = "levels fitted to the buckets, rounded at random (ALQ)"},
+    {.id = FL_CODEC_ALQ_N,
+     .name = "alq-n",
+     .class = FL_CLASS_UNBIASED,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_ALL,
+     .values = FL_VALUES_LEVELS,
+     .encode = fl_quantiser_encode,
+     .uses_bits = 1,
+     .uses_bucket = 1,
+     .summary = "levels fitted to the pooled values, rounded at random (ALQ-N)"},
+    {.id = FL_CODEC_AMQ,
+     .name = "amq",
+     .class = FL_CLASS_UNBIASED,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_ALL,
+     .values = FL_VALUES_LEVELS,
+     .encode = fl_quantiser_encode,
+     .uses_bits = 1,
+     .uses_bucket = 1,
+     .summary = "exponential levels fitted to the buckets, rounded at random (AMQ)"},
+    {.id = FL_CODEC_AMQ_N,
+     .name = "amq-n",
+     .class = FL_CLASS_UNBIASED,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_ALL,
+     .values = FL_VALUES_LEVELS,
+     .encode = fl_quantiser_encode,
+     .uses_bits = 1,
+     .uses_bucket = 1,
+     .summary = "exponential levels fitted to the pooled values, rounded at random (AMQ-N)"},
+    {.id = FL_CODEC_QSPARSE,
+     .name = "qsparse",
+     .class = FL_CLASS_CONTRACTION,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_LISTED,
+     .values = FL_VALUES_LEVELS,
+     .encode = fl_quantiser_encode,
+     .uses_ratio = 1,
+     .uses_bits = 1,
+     .uses_bucket = 1,
+     .summary = "the largest magnitudes, quantised as in qsgd (Qsparse-local-SGD)"},
 };
 
-const char *const fl_codec_names[] = {"dense",       "threshold", "int-threshold", "topk",
-                                      "topk-tensor", "topk-bf16", "topk-fp16",     NULL};
+const char *const fl_codec_names[] = {
+    "dense",     "threshold",    "int-threshold", "topk",     "topk-tensor", "topk-bf16",
+    "topk-fp16", "random-k",     "random-block",  "grbs",     "sign",        "one-bit",
+    "tree-8",    "tree-8-fixed", "qsgd",          "qsgd-max", "nuqsgd",      "terngrad",
+    "alq",       "alq-n",        "amq",           "amq-n",    "qsparse",     NULL};
 
 #define CODEC_COUNT (sizeof codecs / sizeof codecs[0])
 
@@ -104,6 +261,12 @@ const struct fl_codec *fl_codec_find_id(unsigned id)
     return NULL;
 }
 
+int fl_codec_is_exact(const struct fl_codec *codec)
+{
+    return fl_codec_has_feedback(codec) &&
+           !(codec->kind == FL_PAYLOAD_CODED && codec->values == FL_VALUES_LEVELS);
+}
+
 static enum fl_status check_grid(const struct fl_codec_params *params)
 {
     int lambda_log2;
@@ -120,9 +283,10 @@ static enum fl_status check_tensors(const struct fl_codec_params *params, size_t
 {
     size_t left = dim;
     for (size_t i = 0; i < params->tensor_count; i++) {
-        if (!params->tensor_elems[i] || params->tensor_elems[i] > left)
+        size_t elems = fl_codec_tensor_elems(&params->tensors[i]);
+        if (!elems || elems > left)
             return FL_ERR_SHAPE;
-        left -= params->tensor_elems[i];
+        left -= elems;
     }
     return left ? FL_ERR_SHAPE : FL_OK;
 }
@@ -140,7 +304,7 @@ enum fl_status fl_codec_params_check(const struct fl_codec_params *params, size_
         return FL_ERR_RANGE;
     if (codec->uses_ratio && !(params->ratio > 0 && params->ratio <= 1))
         return FL_ERR_RANGE;
-    if ((codec->uses_bits && (params->bits < 1 || params->bits > 8)) ||
+    if ((codec->uses_bits && (params->bits < 2 || params->bits > 8)) ||
         (codec->uses_bucket && (params->bucket < 1 || params->bucket > UINT32_MAX)) ||
         (codec->uses_rank && params->rank < 1))
         return FL_ERR_RANGE;
@@ -199,16 +363,18 @@ static enum fl_status select_levels(const struct fl_kernels *kernels, const stru
     return st;
 }
 
-static enum fl_status select_top(const float *p, const size_t *tensor_elems, size_t tensor_count,
+static enum fl_status select_top(const float *p, const struct fl_codec_tensor *tensors, size_t tensor_count,
                                  double ratio, struct survivors *ret)
 {
     size_t most = 0, start = 0;
     for (size_t i = 0; i < tensor_count; i++)
-        most += fl_codec_top_count(ratio, tensor_elems[i]);
+        most += fl_codec_top_count(ratio, fl_codec_tensor_elems(&tensors[i]));
     enum fl_status st = survivors_init(ret, most);
-    for (size_t i = 0; !st && i < tensor_count; start += tensor_elems[i++])
-        ret->count += fl_topk_select(p + start, tensor_elems[i], fl_codec_top_count(ratio, tensor_elems[i]),
-                                     (uint32_t)start, ret->indices + ret->count, ret->words + ret->count);
+    for (size_t i = 0, elems; !st && i < tensor_count; start += elems, i++) {
+        elems = fl_codec_tensor_elems(&tensors[i]);
+        ret->count += fl_topk_select(p + start, elems, fl_codec_top_count(ratio, elems), (uint32_t)start,
+                                     ret->indices + ret->count, ret->words + ret->count);
+    }
     return st;
 }
 
@@ -221,9 +387,9 @@ static enum fl_status select_survivors(const struct fl_kernels *kernels, const s
     case FL_CODEC_INT_THRESHOLD:
         return select_levels(kernels, params, p, dim, ret);
     case FL_CODEC_TOPK:
-        return select_top(p, &dim, 1, params->ratio, ret);
+        return select_top(p, &(struct fl_codec_tensor){dim, 1}, 1, params->ratio, ret);
     case FL_CODEC_TOPK_TENSOR:
-        return select_top(p, params->tensor_elems, params->tensor_count, params->ratio, ret);
+        return select_top(p, params->tensors, params->tensor_count, params->ratio, ret);
     default:
         return FL_ERR_NOT_FOUND;
     }
@@ -263,14 +429,41 @@ static enum fl_status encode_top_coded(const struct fl_kernels *kernels, const s
     const struct fl_codec *codec = fl_codec_find_id(params->id);
     struct survivors survivors = {0};
     (void)kernels;
-    enum fl_status st = select_top(p, &dim, 1, params->ratio, &survivors);
+    enum fl_status st = select_top(p, &(struct fl_codec_tensor){dim, 1}, 1, params->ratio, &survivors);
     if (!st)
-        st = fl_coded_write_head(dim, FL_SUPPORT_LISTED, (enum fl_value_form)codec->values, survivors.indices,
-                                 survivors.count, payload);
+        st = fl_coded_write_head(&(struct fl_coded_head){.dim = dim,
+                                                         .support = FL_SUPPORT_LISTED,
+                                                         .values = (enum fl_value_form)codec->values,
+                                                         .indices = survivors.indices,
+                                                         .count = survivors.count},
+                                 payload);
     if (!st && survivors.count)
         st = fl_values_write_words((enum fl_value_form)codec->values, survivors.words, survivors.count,
                                    payload);
     survivors_done(&survivors);
+    return st;
+}
+
+static enum fl_status encode_seeded(const struct fl_kernels *kernels, const struct fl_codec_params *params,
+                                    const float *p, size_t dim, struct fl_buf *payload)
+{
+    const struct fl_codec *codec = fl_codec_find_id(params->id);
+    struct fl_coded_head head = {.dim = dim,
+                                 .support = (enum fl_support_form)codec->support,
+                                 .values = FL_VALUES_FLOAT32,
+                                 .seed = params->seed};
+    struct fl_support support;
+    uint32_t indices[FL_SUPPORT_GROUP], words[FL_SUPPORT_GROUP];
+    size_t size;
+    (void)kernels;
+    enum fl_status st = fl_coded_seeded(params, dim, params->seed, &support);
+    if (!st)
+        st = fl_coded_write_head(&head, payload);
+    while (!st && (size = fl_support_next(&support, indices)) > 0) {
+        for (size_t i = 0; i < size; i++)
+            words[i] = fl_float_bits(p[indices[i]]);
+        st = fl_values_write_words(FL_VALUES_FLOAT32, words, size, payload);
+    }
     return st;
 }
 

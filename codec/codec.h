@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/status.h"
+#include "codec/tensor.h"
 #include "kernels/kernels.h"
 
 /* Which compressor. Not what travels (see fl_codec.kind), though the first five are the same numbers; 6 to 15
@@ -23,6 +24,22 @@ enum fl_codec_id {
     FL_CODEC_TOPK_TENSOR = 5,   /* the k_l largest magnitudes of each tensor */
     FL_CODEC_TOPK_BF16 = 16,    /* top-k with values as bfloat16 */
     FL_CODEC_TOPK_FP16,         /* top-k with values as IEEE binary16 */
+    FL_CODEC_RANDOM_K,          /* coordinates drawn at random from a seed */
+    FL_CODEC_RANDOM_BLOCK,      /* neighbours from a random start */
+    FL_CODEC_GRBS,              /* a random block of rows of each tensor (CSER) */
+    FL_CODEC_SIGN,              /* this one and the next: codec/quantiser.h */
+    FL_CODEC_ONE_BIT,
+    FL_CODEC_TREE_8,
+    FL_CODEC_TREE_8_FIXED,
+    FL_CODEC_QSGD,
+    FL_CODEC_QSGD_MAX,
+    FL_CODEC_NUQSGD,
+    FL_CODEC_TERNGRAD,
+    FL_CODEC_ALQ,
+    FL_CODEC_ALQ_N,
+    FL_CODEC_AMQ,
+    FL_CODEC_AMQ_N,
+    FL_CODEC_QSPARSE,
 };
 
 /* What is promised of q, the decoded payload of p (algorithms.md section 0). */
@@ -52,12 +69,13 @@ struct fl_codec_params {
     float lambda;  /* parameter units, > 0: threshold and int-threshold (there a power of two) */
     int step_log2; /* int-threshold: grid step 2^step_log2, lambda * 2^-16 <= step <= 2 * lambda */
     double ratio;  /* top-k: share of coordinates sent, in (0, 1] */
-    const size_t *tensor_elems; /* topk-tensor: borrowed, elements of each tensor, each > 0 */
-    size_t tensor_count;        /* topk-tensor: their sum is the size of the vector */
-    unsigned bits;              /* quantisers with uses_bits: 2^bits levels, 1 to 8 */
-    size_t bucket;              /* quantisers: values that share a scale, 1 to 2^32 - 1 */
-    unsigned rank;              /* low rank: columns of a factor, > 0 */
-    uint64_t seed;              /* of random rounding: another one for each client and round; encoding only */
+    const struct fl_codec_tensor
+        *tensors;        /* codecs with uses_tensors: borrowed, those of the vector in order */
+    size_t tensor_count; /* their elements add up to the size of the vector */
+    unsigned bits;       /* quantisers with uses_bits: about 2^bits levels, 2 to 8 */
+    size_t bucket;       /* quantisers: values that share a scale, 1 to 2^32 - 1 */
+    unsigned rank;       /* low rank: columns of a factor, > 0 */
+    uint64_t seed;       /* of random rounding: another one for each client and round; encoding only */
 };
 
 struct fl_codec_params;
@@ -79,7 +97,7 @@ struct fl_codec {
     int on_grid;         /* 1: values are integer levels times a step, summed exactly as integers */
     int uses_lambda;     /* 1: params.lambda matters */
     int uses_ratio;      /* 1: params.ratio matters */
-    int uses_tensors;    /* 1: params.tensor_elems matters */
+    int uses_tensors;    /* 1: params.tensors matters */
     int uses_bits;       /* 1: params.bits matters */
     int uses_bucket;     /* 1: params.bucket matters */
     int uses_rank;       /* 1: params.rank matters */
@@ -92,6 +110,11 @@ static inline int fl_codec_has_feedback(const struct fl_codec *codec)
 {
     return codec->class != FL_CLASS_UNBIASED;
 }
+
+/* Whether q + (p - q) is p in every bit, so that nothing is ever rounded away between payload and residual
+ * (rule R8): values sent as they are, in 16 bits, or on the grid. Levels times a scale round the residual
+ * once, in float32. */
+int fl_codec_is_exact(const struct fl_codec *codec);
 
 /* Names of the table's rows in their order, NULL at the end: choices of a setting. */
 extern const char *const fl_codec_names[];

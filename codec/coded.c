@@ -4,14 +4,16 @@
 #include "codec/varint.h"
 #include "codec/writer.h"
 
+_Static_assert(FL_SUPPORT_GROUP == FL_RICE_BLOCK, "a step of a support from a seed fills a group");
+
 /* --- writing --- */
 
-static enum fl_status put_listed(size_t dim, const uint32_t *indices, size_t count, struct fl_buf *out)
+static enum fl_status put_listed(const struct fl_coded_head *coded, struct fl_buf *out)
 {
-    struct fl_payload_head head = {.kind = FL_PAYLOAD_SUPPORT, .dim = dim, .count = count};
+    struct fl_payload_head head = {.kind = FL_PAYLOAD_SUPPORT, .dim = coded->dim, .count = coded->count};
     struct fl_buf support;
     fl_buf_init(&support, out->limit);
-    enum fl_status st = fl_payload_write(&head, indices, NULL, &support);
+    enum fl_status st = fl_payload_write(&head, coded->indices, NULL, &support);
     if (!st)
         st = fl_varint_put(out, support.size);
     if (!st)
@@ -20,16 +22,39 @@ static enum fl_status put_listed(size_t dim, const uint32_t *indices, size_t cou
     return st;
 }
 
-enum fl_status fl_coded_write_head(size_t dim, enum fl_support_form support, enum fl_value_form values,
-                                   const uint32_t *indices, size_t count, struct fl_buf *out)
+enum fl_status fl_coded_write_head(const struct fl_coded_head *head, struct fl_buf *out)
 {
-    uint8_t first = FL_PAYLOAD_CODED | FL_LAYOUT_VERSION << 4, forms = (uint8_t)(support | values << 4);
+    uint8_t first = FL_PAYLOAD_CODED | FL_LAYOUT_VERSION << 4, seed[8];
+    uint8_t forms = (uint8_t)(head->support | head->values << 4);
     enum fl_status st = fl_buf_append(out, &first, 1);
     if (!st)
-        st = fl_varint_put(out, dim);
+        st = fl_varint_put(out, head->dim);
     if (!st)
         st = fl_buf_append(out, &forms, 1);
-    return st || support == FL_SUPPORT_ALL ? st : put_listed(dim, indices, count, out);
+    if (st || head->support == FL_SUPPORT_ALL)
+        return st;
+    if (head->support == FL_SUPPORT_LISTED)
+        return put_listed(head, out);
+    fl_store_le64(seed, head->seed);
+    return fl_buf_append(out, seed, sizeof seed);
+}
+
+/* --- supports from a seed --- */
+
+enum fl_status fl_coded_seeded(const struct fl_codec_params *params, size_t dim, uint64_t seed,
+                               struct fl_support *ret_support)
+{
+    struct fl_grbs rule = {.rows_ratio = params->ratio, .columns_ratio = 1, .tensor_ratio = 1};
+    switch (fl_codec_find_id(params->id)->support) {
+    case FL_SUPPORT_RANDOM:
+        return fl_support_random(dim, fl_codec_top_count(params->ratio, dim), seed, ret_support);
+    case FL_SUPPORT_BLOCK:
+        return fl_support_block(dim, fl_codec_top_count(params->ratio, dim), seed, ret_support);
+    case FL_SUPPORT_GRBS:
+        return fl_support_grbs(params->tensors, params->tensor_count, &rule, seed, ret_support);
+    default:
+        return FL_ERR_NOT_FOUND;
+    }
 }
 
 /* --- reading --- */
@@ -57,9 +82,26 @@ static enum fl_status check_listed(size_t most, struct fl_cursor *cursor, struct
     return FL_OK;
 }
 
-enum fl_status fl_coded_check_head(const struct fl_codec *codec, size_t most, struct fl_cursor *cursor,
-                                   struct fl_payload *payload)
+static enum fl_status check_support(const struct fl_codec_params *params, size_t most,
+                                    struct fl_cursor *cursor, struct fl_payload *payload)
 {
+    const uint8_t *seed;
+    payload->count = payload->dim;
+    if (payload->support_form == FL_SUPPORT_ALL)
+        return FL_OK;
+    if (payload->support_form == FL_SUPPORT_LISTED)
+        return check_listed(most, cursor, payload);
+    enum fl_status st = fl_cursor_bytes(cursor, 8, &seed);
+    if (!st)
+        st = fl_coded_seeded(params, payload->dim, fl_load_le64(seed), &payload->seeded);
+    payload->count = payload->seeded.count;
+    return st;
+}
+
+enum fl_status fl_coded_check_head(const struct fl_codec_params *params, size_t most,
+                                   struct fl_cursor *cursor, struct fl_payload *payload)
+{
+    const struct fl_codec *codec = fl_codec_find_id(params->id);
     struct fl_value_reader reader;
     const uint8_t *forms;
     enum fl_status st = fl_cursor_bytes(cursor, 1, &forms);
@@ -69,9 +111,7 @@ enum fl_status fl_coded_check_head(const struct fl_codec *codec, size_t most, st
         return FL_ERR_FORMAT;
     payload->support_form = (enum fl_support_form)codec->support;
     payload->value_form = (enum fl_value_form)codec->values;
-    payload->count = payload->dim;
-    if (payload->support_form == FL_SUPPORT_LISTED)
-        st = check_listed(most, cursor, payload);
+    st = check_support(params, most, cursor, payload);
     if (st)
         return st;
     payload->values.size = fl_cursor_left(cursor);
@@ -107,6 +147,16 @@ static enum fl_status walk_all(struct walk *walk, uint64_t end)
     return st;
 }
 
+static enum fl_status walk_seeded(struct walk *walk, const struct fl_support *seeded, uint64_t end)
+{
+    struct fl_support support = *seeded;
+    struct fl_group group;
+    enum fl_status st = FL_OK;
+    while (!st && (group.size = fl_support_next(&support, group.indices)) > 0 && group.indices[0] < end)
+        st = fill_group(walk, &group);
+    return st;
+}
+
 enum fl_status fl_coded_walk(const struct fl_payload *payload, uint64_t end, fl_group_fn fn, void *user)
 {
     struct walk walk = {.fn = fn, .user = user};
@@ -116,6 +166,8 @@ enum fl_status fl_coded_walk(const struct fl_payload *payload, uint64_t end, fl_
         return st;
     if (payload->support_form == FL_SUPPORT_ALL) {
         st = walk_all(&walk, end);
+    } else if (payload->support_form != FL_SUPPORT_LISTED) {
+        st = walk_seeded(&walk, &payload->seeded, end);
     } else {
         struct fl_payload support = *payload;
         support.kind = FL_PAYLOAD_SUPPORT;

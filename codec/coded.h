@@ -10,19 +10,30 @@
 #include "codec/reader.h"
 #include "codec/values.h"
 
+/* What comes before the values. */
+struct fl_coded_head {
+    size_t dim;
+    enum fl_support_form support;
+    enum fl_value_form values;
+    const uint32_t *indices; /* FL_SUPPORT_LISTED: strictly increasing, < dim, shape (count) */
+    size_t count;            /* FL_SUPPORT_LISTED */
+    uint64_t seed;           /* of a support from a seed */
+};
+
 /*
- * Appends what comes before the values: the header and the support. indices: strictly increasing, < dim,
- * shape (count), for FL_SUPPORT_LISTED; ignored, with count, for FL_SUPPORT_ALL. The values follow with
- * fl_values_write_...(), and none where count is 0. FL_ERR_NOMEM, FL_ERR_LIMIT; out may hold a part on
- * failure.
+ * Appends the header and the support. The values follow with fl_values_write_...(), one for each coordinate
+ * of the support, and none where it has none. FL_ERR_NOMEM, FL_ERR_LIMIT; out may hold a part on failure.
  */
-FL_MUST_CHECK enum fl_status fl_coded_write_head(size_t dim, enum fl_support_form support,
-                                                 enum fl_value_form values, const uint32_t *indices,
-                                                 size_t count, struct fl_buf *out);
+FL_MUST_CHECK enum fl_status fl_coded_write_head(const struct fl_coded_head *head, struct fl_buf *out);
+
+/* The support of the codec of params, one from a seed, for vectors of dim elements. Failures of
+ * fl_support_...(). */
+FL_MUST_CHECK enum fl_status fl_coded_seeded(const struct fl_codec_params *params, size_t dim, uint64_t seed,
+                                             struct fl_support *ret_support);
 
 /* Reads the header after d, for fl_payload_check(): payload gets count, forms and sections. most: coordinates
- * at most. */
-FL_MUST_CHECK enum fl_status fl_coded_check_head(const struct fl_codec *codec, size_t most,
+ * at most, for FL_SUPPORT_LISTED. */
+FL_MUST_CHECK enum fl_status fl_coded_check_head(const struct fl_codec_params *params, size_t most,
                                                  struct fl_cursor *cursor, struct fl_payload *payload);
 
 /* fl_payload_walk() for kind 7, from the first coordinate on. */

@@ -45,10 +45,10 @@ static enum fl_status check_tensor_share(struct check *check, uint32_t index)
 {
     const struct fl_codec_params *params = check->params;
     while (index >= check->tensor_end) {
-        check->tensor_end += params->tensor_elems[++check->tensor];
+        check->tensor_end += fl_codec_tensor_elems(&params->tensors[++check->tensor]);
         check->tensor_used = 0;
     }
-    size_t share = fl_codec_top_count(params->ratio, params->tensor_elems[check->tensor]);
+    size_t share = fl_codec_top_count(params->ratio, fl_codec_tensor_elems(&params->tensors[check->tensor]));
     return ++check->tensor_used > share ? FL_ERR_RANGE : FL_OK;
 }
 
@@ -147,8 +147,7 @@ static enum fl_status check_header(const struct fl_codec_params *params, size_t 
         return FL_ERR_SHAPE;
     if (payload->kind == FL_PAYLOAD_CODED)
         return payload->bitmap ? FL_ERR_FORMAT
-                               : fl_coded_check_head(fl_codec_find_id(params->id),
-                                                     most_coordinates(params, dim), cursor, payload);
+                               : fl_coded_check_head(params, most_coordinates(params, dim), cursor, payload);
     count = dim;
     if (payload->kind != FL_PAYLOAD_DENSE)
         st = fl_cursor_varint(cursor, &count);
@@ -206,7 +205,7 @@ static enum fl_status check_payload(const struct fl_codec_params *params, size_t
         return st;
     check.step = ldexp(1.0, payload.step_log2);
     if (kind == FL_PAYLOAD_TOPK_TENSOR)
-        check.tensor_end = params->tensor_elems[0];
+        check.tensor_end = fl_codec_tensor_elems(&params->tensors[0]);
     st = fl_payload_walk(&payload, 0, dim, check_group, &check);
     if (!st)
         *ret_payload = payload;

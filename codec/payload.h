@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/status.h"
 #include "codec/codec.h"
+#include "codec/seeded_support.h"
 
 /* What a payload's first byte tells: never reused, never renumbered. */
 enum fl_payload_kind {
@@ -30,6 +31,9 @@ enum fl_payload_kind {
 enum fl_support_form {
     FL_SUPPORT_ALL = 0,    /* every one */
     FL_SUPPORT_LISTED = 1, /* those of a payload of kind 8 */
+    FL_SUPPORT_RANDOM = 2, /* from a seed: codec/seeded_support.h, fl_support_random() */
+    FL_SUPPORT_BLOCK = 3,  /* from a seed: fl_support_block() */
+    FL_SUPPORT_GRBS = 4,   /* from a seed: fl_support_grbs() by rows of the run's tensors */
 };
 
 /* Kind 7: how the values are written. */
@@ -58,6 +62,7 @@ struct fl_payload {
     struct fl_bytes support; /* kind 7, listed: the payload of kind 8, which the offsets are of */
     struct fl_bytes values;  /* kind 7 */
     enum fl_support_form support_form;
+    struct fl_support seeded; /* kind 7, from a seed: before its first step; borrows the params' tensors */
     enum fl_value_form value_form;
 };
 

@@ -154,7 +154,7 @@ static size_t block_count(size_t lines, double ratio)
     return (lines + size - 1) / size;
 }
 
-static double columns_ratio(const struct fl_grbs *rule, const struct fl_support_tensor *tensor)
+static double columns_ratio(const struct fl_grbs *rule, const struct fl_codec_tensor *tensor)
 {
     return tensor->columns > 1 ? rule->columns_ratio : 1;
 }
@@ -171,7 +171,7 @@ static size_t draw_block(struct fl_random *random, size_t lines, double ratio, s
 static void grbs_enter(struct fl_support *support)
 {
     struct fl_grbs_walk *walk = &support->walk.grbs;
-    const struct fl_support_tensor *tensor = &walk->tensors[walk->tensor];
+    const struct fl_codec_tensor *tensor = &walk->tensors[walk->tensor];
     const struct fl_grbs *rule = &walk->rule;
     struct fl_random random;
     fl_random_init(&random, walk->seed, walk->tensor);
@@ -186,7 +186,7 @@ static void grbs_enter(struct fl_support *support)
 static void grbs_leave(struct fl_support *support)
 {
     struct fl_grbs_walk *walk = &support->walk.grbs;
-    const struct fl_support_tensor *tensor = &walk->tensors[walk->tensor];
+    const struct fl_codec_tensor *tensor = &walk->tensors[walk->tensor];
     walk->base += tensor->rows * tensor->columns;
     walk->tensor++;
     if (walk->tensor < walk->tensor_count)
@@ -217,7 +217,7 @@ static int is_ratio(double ratio)
     return ratio > 0 && ratio <= 1;
 }
 
-static enum fl_status check_tensors(const struct fl_support_tensor *tensors, size_t tensor_count,
+static enum fl_status check_tensors(const struct fl_codec_tensor *tensors, size_t tensor_count,
                                     size_t *ret_dim)
 {
     size_t dim = 0;
@@ -232,7 +232,7 @@ static enum fl_status check_tensors(const struct fl_support_tensor *tensors, siz
     return dim == 0 ? FL_ERR_SHAPE : FL_OK;
 }
 
-enum fl_status fl_support_grbs(const struct fl_support_tensor *tensors, size_t tensor_count,
+enum fl_status fl_support_grbs(const struct fl_codec_tensor *tensors, size_t tensor_count,
                                const struct fl_grbs *rule, uint64_t seed, struct fl_support *ret_support)
 {
     struct fl_support support = {.delta = 1, .next = grbs_next};
@@ -248,7 +248,7 @@ enum fl_status fl_support_grbs(const struct fl_support_tensor *tensors, size_t t
     grbs_enter(&support);
     struct fl_support first = support;
     while (support.walk.grbs.tensor < tensor_count) {
-        const struct fl_support_tensor *tensor = &tensors[support.walk.grbs.tensor];
+        const struct fl_codec_tensor *tensor = &tensors[support.walk.grbs.tensor];
         double blocks = (double)block_count(tensor->rows, rule->rows_ratio) *
                         (double)block_count(tensor->columns, columns_ratio(rule, tensor));
         first.delta = fmin(first.delta, rule->tensor_ratio / blocks);

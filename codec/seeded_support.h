@@ -18,14 +18,10 @@
 
 #include "base/random.h"
 #include "base/status.h"
+#include "codec/tensor.h"
 
 /* Indices in a group; every group but the last is full. */
 #define FL_SUPPORT_GROUP 64
-
-/* One tensor of a vector as a matrix, row-major; a vector of n elements is n x 1. Both > 0. */
-struct fl_support_tensor {
-    size_t rows, columns;
-};
 
 /* Globally random block sparsifier. Source: Xie et al. 2020 (CSER), GRBS; algorithms.md section 3. */
 struct fl_grbs {
@@ -48,8 +44,8 @@ struct fl_block_walk {
     size_t next_at, next_end; /* of the run after it */
 };
 struct fl_grbs_walk {
-    const struct fl_support_tensor *tensors; /* borrowed */
-    size_t tensor_count, tensor, base;       /* present tensor and where it starts */
+    const struct fl_codec_tensor *tensors; /* borrowed */
+    size_t tensor_count, tensor, base;     /* present tensor and where it starts */
     struct fl_grbs rule;
     uint64_t seed;
     size_t row, row_end, column, column_start, column_end;
@@ -93,7 +89,7 @@ FL_MUST_CHECK enum fl_status fl_support_block(size_t dim, size_t count, uint64_t
  * tensors: borrowed until the walk ends. FL_ERR_SHAPE: no tensors or one without elements; FL_ERR_LIMIT: more
  * than 2^32 - 1 elements; FL_ERR_RANGE: a ratio outside (0, 1].
  */
-FL_MUST_CHECK enum fl_status fl_support_grbs(const struct fl_support_tensor *tensors, size_t tensor_count,
+FL_MUST_CHECK enum fl_status fl_support_grbs(const struct fl_codec_tensor *tensors, size_t tensor_count,
                                              const struct fl_grbs *rule, uint64_t seed,
                                              struct fl_support *ret_support);
 

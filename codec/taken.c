@@ -204,7 +204,7 @@ static enum fl_status take_tensors(const struct fl_kernels *kernels, const struc
     size_t start = 0;
     for (size_t i = 0; i < params->tensor_count && !st; i++) {
         struct part part = {whole->delta + start, whole->residual + start, whole->p + start, start,
-                            params->tensor_elems[i]};
+                            fl_codec_tensor_elems(&params->tensors[i])};
         st = take_top(kernels, &part, fl_codec_top_count(params->ratio, part.elems), taken);
         start += part.elems;
     }

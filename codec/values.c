@@ -2,6 +2,7 @@
 
 #include "codec/cursor.h"
 #include "codec/half.h"
+#include "codec/rice.h"
 #include "codec/varint.h"
 
 /* Codes that are packed at a time. */
@@ -51,16 +52,54 @@ static enum fl_status put_floats(const float *values, size_t count, struct fl_bu
     return st;
 }
 
-static enum fl_status put_codes(const uint8_t *codes, size_t count, unsigned width, struct fl_buf *out)
+/* How codes are written. */
+struct coding {
+    int huffman;
+    unsigned width; /* of every code, without Huffman */
+    uint8_t lengths[FL_VALUES_LEVELS_MAX];
+    struct fl_huffman_encoder encoder;
+};
+
+/* The shorter one; of two that are equal the fixed width. */
+static enum fl_status choose_coding(const struct fl_level_values *levels, size_t count,
+                                    struct coding *ret_coding)
+{
+    uint64_t counts[FL_VALUES_LEVELS_MAX] = {0};
+    size_t level_count = levels->level_count;
+    for (size_t i = 0; i < count; i++)
+        counts[levels->codes[i]]++;
+    ret_coding->width = code_width(level_count);
+    fl_huffman_lengths(counts, level_count, ret_coding->lengths);
+    uint64_t bits = fl_huffman_bits(ret_coding->lengths, counts, level_count);
+    ret_coding->huffman = (bits + 7) / 8 + FL_HUFFMAN_LENGTHS_BYTES(level_count) <
+                          ((uint64_t)count * ret_coding->width + 7) / 8;
+    return ret_coding->huffman
+               ? fl_huffman_encoder_init(ret_coding->lengths, level_count, &ret_coding->encoder)
+               : FL_OK;
+}
+
+static enum fl_status put_lengths(const struct coding *coding, size_t level_count, struct fl_buf *out)
+{
+    uint8_t bytes[FL_HUFFMAN_LENGTHS_BYTES(FL_VALUES_LEVELS_MAX)];
+    if (!coding->huffman)
+        return FL_OK;
+    fl_huffman_put_lengths(coding->lengths, level_count, bytes);
+    return fl_buf_append(out, bytes, FL_HUFFMAN_LENGTHS_BYTES(level_count));
+}
+
+static enum fl_status put_codes(const struct coding *coding, const uint8_t *codes, size_t count,
+                                struct fl_buf *out)
 {
     struct fl_bit_writer writer = {0};
-    uint8_t packed[PACK + FL_BITS_SLACK];
+    uint8_t packed[PACK * 2 + FL_BITS_SLACK]; /* a code has at most 15 bits */
     enum fl_status st = FL_OK;
     for (size_t first = 0; !st && first < count; first += PACK) {
         size_t size = count - first < PACK ? count - first : PACK;
         writer.at = packed;
-        for (size_t i = 0; i < size; i++)
-            fl_bits_put(&writer, codes[first + i], width);
+        if (coding->huffman)
+            fl_huffman_write(&coding->encoder, codes + first, size, &writer);
+        for (size_t i = 0; !coding->huffman && i < size; i++)
+            fl_bits_put(&writer, codes[first + i], coding->width);
         st = fl_buf_append(out, packed, (size_t)(writer.at - packed));
     }
     uint8_t last = (uint8_t)writer.acc;
@@ -69,16 +108,21 @@ static enum fl_status put_codes(const uint8_t *codes, size_t count, unsigned wid
 
 enum fl_status fl_values_write_levels(const struct fl_level_values *levels, size_t count, struct fl_buf *out)
 {
-    uint8_t most = (uint8_t)(levels->level_count - 1);
+    struct coding coding;
     size_t buckets = (count - 1) / levels->bucket + 1;
-    enum fl_status st = fl_varint_put(out, levels->bucket);
+    enum fl_status st = choose_coding(levels, count, &coding);
+    uint8_t head[2] = {(uint8_t)(levels->level_count - 1), (uint8_t)coding.huffman};
     if (!st)
-        st = fl_buf_append(out, &most, 1);
+        st = fl_varint_put(out, levels->bucket);
+    if (!st)
+        st = fl_buf_append(out, head, sizeof head);
     if (!st)
         st = put_floats(levels->table, levels->level_count, out);
     if (!st)
         st = put_floats(levels->scales, buckets, out);
-    return st ? st : put_codes(levels->codes, count, code_width(levels->level_count), out);
+    if (!st)
+        st = put_lengths(&coding, levels->level_count, out);
+    return st ? st : put_codes(&coding, levels->codes, count, out);
 }
 
 /* --- reading --- */
@@ -111,20 +155,43 @@ static enum fl_status check_scales(const struct fl_value_reader *reader, size_t 
     return FL_OK;
 }
 
+/* The lengths of a Huffman code, or the size that codes of one width have. */
+static enum fl_status open_codes(struct fl_cursor *cursor, size_t count, int huffman,
+                                 struct fl_value_reader *reader)
+{
+    const uint8_t *bytes;
+    uint8_t lengths[FL_VALUES_LEVELS_MAX];
+    enum fl_status st = FL_OK;
+    size_t size = huffman ? FL_HUFFMAN_LENGTHS_BYTES(reader->level_count) : 0;
+    if (huffman) {
+        st = fl_cursor_bytes(cursor, size, &bytes);
+        if (!st)
+            st = fl_huffman_get_lengths(bytes, size, reader->level_count, lengths);
+        if (!st)
+            st = fl_huffman_decoder_init(lengths, reader->level_count, &reader->decoder);
+    }
+    if (st)
+        return st;
+    size = fl_cursor_left(cursor);
+    reader->codes = (struct fl_bit_reader){cursor->bytes.data + cursor->at, size, 0};
+    reader->width = huffman ? 0 : code_width(reader->level_count);
+    uint64_t wanted = ((uint64_t)count * reader->width + 7) / 8;
+    return huffman || size == wanted ? FL_OK : size < wanted ? FL_ERR_TRUNCATED : FL_ERR_FORMAT;
+}
+
 static enum fl_status open_levels(struct fl_cursor *cursor, size_t count, struct fl_value_reader *reader)
 {
-    const uint8_t *most;
+    const uint8_t *head; /* most, then the coding */
     uint64_t bucket;
     enum fl_status st = fl_cursor_varint(cursor, &bucket);
     if (!st)
-        st = fl_cursor_bytes(cursor, 1, &most);
+        st = fl_cursor_bytes(cursor, 2, &head);
     if (st)
         return st;
-    if (!bucket || bucket > UINT32_MAX || !*most)
+    if (!bucket || bucket > UINT32_MAX || !head[0] || head[1] > 1)
         return FL_ERR_RANGE;
     reader->bucket = (size_t)bucket;
-    reader->level_count = (size_t)*most + 1;
-    reader->width = code_width(reader->level_count);
+    reader->level_count = (size_t)head[0] + 1;
     size_t buckets = (count - 1) / reader->bucket + 1;
     st = fl_cursor_bytes(cursor, 4 * reader->level_count, &reader->table);
     if (!st)
@@ -133,12 +200,7 @@ static enum fl_status open_levels(struct fl_cursor *cursor, size_t count, struct
         st = check_table(reader);
     if (!st)
         st = check_scales(reader, buckets);
-    if (st)
-        return st;
-    size_t size = fl_cursor_left(cursor);
-    reader->codes = (struct fl_bit_reader){cursor->bytes.data + cursor->at, size, 0};
-    uint64_t wanted = ((uint64_t)count * reader->width + 7) / 8;
-    return size == wanted ? FL_OK : size < wanted ? FL_ERR_TRUNCATED : FL_ERR_FORMAT;
+    return st ? st : open_codes(cursor, count, head[1], reader);
 }
 
 enum fl_status fl_value_reader_open(enum fl_value_form form, struct fl_bytes bytes, size_t count,
@@ -156,8 +218,14 @@ enum fl_status fl_value_reader_open(enum fl_value_form form, struct fl_bytes byt
 
 static enum fl_status next_levels(struct fl_value_reader *reader, size_t size, uint32_t *ret_words)
 {
+    uint8_t codes[FL_RICE_BLOCK];
+    enum fl_status st =
+        reader->width ? FL_OK : fl_huffman_read(&reader->decoder, &reader->codes, size, codes);
+    if (st)
+        return st;
     for (size_t i = 0; i < size; i++) {
-        uint32_t code = fl_bits_get(&reader->codes, &reader->codes.pos, reader->width);
+        uint32_t code =
+            reader->width ? fl_bits_get(&reader->codes, &reader->codes.pos, reader->width) : codes[i];
         if (code >= reader->level_count)
             return FL_ERR_RANGE;
         ret_words[i] =
@@ -194,5 +262,7 @@ enum fl_status fl_value_reader_end(const struct fl_value_reader *reader)
 {
     const struct fl_bit_reader *codes = &reader->codes;
     unsigned pad = (8 - codes->pos % 8) % 8;
+    if (codes->pos + pad != (uint64_t)codes->size * 8)
+        return FL_ERR_FORMAT;
     return fl_bits_peek(codes, codes->pos) & ((UINT64_C(1) << pad) - 1) ? FL_ERR_FORMAT : FL_OK;
 }

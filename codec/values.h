@@ -6,6 +6,7 @@
 #define FL_CODEC_VALUES_H
 
 #include "codec/bits.h"
+#include "codec/huffman.h"
 #include "codec/payload.h"
 
 /* Most levels of a table: a code is a byte. */
@@ -20,8 +21,8 @@ struct fl_level_values {
     const uint8_t *codes; /* shape (count), each below level_count */
 };
 
-/* Appends the section for count > 0 values: the bits of finite float32 in a plain form, or levels.
- * FL_ERR_NOMEM, FL_ERR_LIMIT; out may hold a part of it on failure. */
+/* Appends the section for count > 0 values (codes in the shorter of the two codings): the bits of finite
+ * float32 in a plain form, or levels. FL_ERR_NOMEM, FL_ERR_LIMIT; out may hold a part of it on failure. */
 FL_MUST_CHECK enum fl_status fl_values_write_words(enum fl_value_form form, const uint32_t *words,
                                                    size_t count, struct fl_buf *out);
 FL_MUST_CHECK enum fl_status fl_values_write_levels(const struct fl_level_values *levels, size_t count,
@@ -33,7 +34,8 @@ struct fl_value_reader {
     const uint8_t *at; /* plain: the next value */
     const uint8_t *table, *scales;
     size_t level_count, bucket, used; /* used: values of the bucket that are read */
-    unsigned width;                   /* bits of a code */
+    unsigned width;                   /* bits of a code; 0: Huffman code */
+    struct fl_huffman_decoder decoder;
     struct fl_bit_reader codes;
 };
 
@@ -42,12 +44,12 @@ struct fl_value_reader {
 FL_MUST_CHECK enum fl_status fl_value_reader_open(enum fl_value_form form, struct fl_bytes bytes,
                                                   size_t count, struct fl_value_reader *ret_reader);
 
-/* The next size values as float32 bits, which may be not finite. At most count values in all. FL_ERR_RANGE: a
- * code without a level. */
+/* The next size <= 64 values as float32 bits, which may be not finite. At most count values in all.
+ * FL_ERR_RANGE: a code without a level; FL_ERR_TRUNCATED. */
 FL_MUST_CHECK enum fl_status fl_value_reader_next(struct fl_value_reader *reader, size_t size,
                                                   uint32_t *ret_words);
 
-/* After the last value: nothing but zero bits to the end of the byte. FL_ERR_FORMAT. */
+/* After the last value: nothing but zero bits to the end of the byte, and no other byte. FL_ERR_FORMAT. */
 FL_MUST_CHECK enum fl_status fl_value_reader_end(const struct fl_value_reader *reader);
 
 #endif

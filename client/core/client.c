@@ -321,7 +321,8 @@ static enum fl_status adopt_run(struct fl_client *c, const struct fl_run_info *i
     }
     c->tensor_count = fl_model_spec_tensors(&info->model, tensors);
     for (size_t i = 0; i < c->tensor_count; i++)
-        c->tensor_elems[i] = (size_t)tensors[i].elems;
+        c->tensors[i] =
+            (struct fl_codec_tensor){tensors[i].shape[0], tensors[i].rank == 2 ? tensors[i].shape[1] : 1};
     if (!c->has_state) {
         *m = (struct fl_manifest){
             .epoch = info->epoch, .origin = fl_run_info_origin(info), .elems = elems, .next_seq = 1};

@@ -47,7 +47,7 @@ struct fl_client {
     int doubted;   /* out of step since it last agreed: once more is the end */
     int has_info;
     struct fl_run_info info;
-    size_t tensor_elems[FL_LIMIT_TENSORS]; /* of info.model */
+    struct fl_codec_tensor tensors[FL_LIMIT_TENSORS]; /* of info.model */
     size_t tensor_count;
 
     int has_state;               /* the manifest means something: vectors are there */

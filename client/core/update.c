@@ -23,7 +23,7 @@ enum fl_status fl_client_codec_params(const struct fl_client *c, const struct fl
         .seed = c->work.plan.seed, /* its own for each client and round */
     };
     if (codec->uses_tensors) {
-        params.tensor_elems = c->tensor_elems;
+        params.tensors = c->tensors;
         params.tensor_count = c->tensor_count;
     }
     enum fl_status st = fl_codec_params_check(&params, (size_t)c->manifest.elems);

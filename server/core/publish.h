@@ -65,8 +65,8 @@ struct fl_job {
     const struct fl_kernels *kernels;
     char run_name[FL_LIMIT_NAME_BYTES + 1];
     uint64_t run_origin;
-    struct fl_codec_params params; /* tensor_elems points into this job */
-    size_t tensor_elems[FL_LIMIT_TENSORS];
+    struct fl_codec_params params; /* tensors points into this job */
+    struct fl_codec_tensor tensors[FL_LIMIT_TENSORS];
     int on_grid;
     double rate, lambda_down;
     struct fl_published *base; /* one reference */

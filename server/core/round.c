@@ -166,8 +166,8 @@ static enum fl_status start_job(struct fl_server *server, struct fl_run *run)
     memcpy(job->run_name, run->row.name, sizeof job->run_name);
     job->run_origin = run->row.origin;
     job->params = fl_run_codec_params(run);
-    memcpy(job->tensor_elems, run->tensor_elems, sizeof job->tensor_elems);
-    job->params.tensor_elems = job->tensor_elems;
+    memcpy(job->tensors, run->tensors, sizeof job->tensors);
+    job->params.tensors = job->tensors;
     job->on_grid = run->codec->on_grid;
     job->rate = run->spec.server_rate;
     job->lambda_down = lambda_down(run);

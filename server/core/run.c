@@ -70,7 +70,7 @@ struct fl_codec_params fl_run_codec_params(const struct fl_run *run)
         .bits = spec.bits,
         .bucket = spec.bucket,
         .rank = spec.rank,
-        .tensor_elems = run->tensor_elems,
+        .tensors = run->tensors,
         .tensor_count = run->tensor_count,
     };
 }
@@ -236,7 +236,8 @@ static enum fl_status run_new(const struct fl_run_row *row, const struct fl_run_
     run->elems = (size_t)fl_model_spec_elems(&spec->model);
     run->tensor_count = fl_model_spec_tensors(&spec->model, tensors);
     for (size_t i = 0; i < run->tensor_count; i++)
-        run->tensor_elems[i] = (size_t)tensors[i].elems;
+        run->tensors[i] =
+            (struct fl_codec_tensor){tensors[i].shape[0], tensors[i].rank == 2 ? tensors[i].shape[1] : 1};
     run->gather_ms = UINT64_MAX;
     run->round_start = row->bytes;
     *ret_run = run;

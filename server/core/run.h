@@ -45,7 +45,7 @@ struct fl_run {
     struct fl_run_spec spec;
     const struct fl_codec *codec;
     size_t elems;
-    size_t tensor_elems[FL_LIMIT_TENSORS];
+    struct fl_codec_tensor tensors[FL_LIMIT_TENSORS];
     size_t tensor_count;
     struct fl_published *model;      /* the newest */
     struct fl_model_digest *digests; /* of versions 0 to row.version */
@@ -113,7 +113,7 @@ struct fl_version fl_run_base(const struct fl_run *run, uint64_t round);
 /* The codec as clients must use it in this round. */
 struct fl_codec_spec fl_run_codec_spec(const struct fl_run *run, uint64_t round);
 
-/* The same as parameters; tensor_elems borrows from run. */
+/* The same as parameters; tensors borrows from run. */
 struct fl_codec_params fl_run_codec_params(const struct fl_run *run);
 
 /* The client's part in the run, made when it has none. FL_ERR_NOMEM. */

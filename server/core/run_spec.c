@@ -35,8 +35,8 @@ static enum fl_status check_codec(const struct fl_run_spec *spec, char *ret_reas
                                   "that sums are exact; 0 lets the server measure one");
     if (codec->uses_ratio && !(spec->codec.ratio > 0 && spec->codec.ratio <= 1))
         return refuse(ret_reason, "codec.ratio must be above 0 and at most 1");
-    if (codec->uses_bits && (spec->codec.bits < 1 || spec->codec.bits > 8))
-        return refuse(ret_reason, "codec.bits must be from 1 to 8");
+    if (codec->uses_bits && (spec->codec.bits < 2 || spec->codec.bits > 8))
+        return refuse(ret_reason, "codec.bits must be from 2 to 8");
     if (codec->uses_bucket && spec->codec.bucket < 1)
         return refuse(ret_reason, "codec.bucket must be at least 1");
     if (codec->uses_rank && spec->codec.rank < 1)

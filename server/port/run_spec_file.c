@@ -98,7 +98,7 @@ const struct fl_setting fl_run_spec_rows[] = {
     {.key = "codec.bits",
      .type = FL_SETTING_U64,
      FIELD(bits),
-     .min = 1,
+     .min = 2,
      .max = 8,
      .def = "3",
      .help = "quantisers with levels: bits of a value"},

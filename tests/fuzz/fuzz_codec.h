@@ -16,7 +16,7 @@ struct fuzz_codec {
     struct fl_codec_params params;
     unsigned kind;
     size_t dim;
-    size_t tensors[2];
+    struct fl_codec_tensor tensors[2];
 };
 
 /* data has at least FUZZ_CODEC_BYTES bytes; codec must not move afterwards. */
@@ -24,12 +24,14 @@ static inline void fuzz_codec_read(const uint8_t *data, struct fuzz_codec *codec
 {
     uint32_t lambda = fl_load_le32(data + 3);
     *codec = (struct fuzz_codec){.kind = data[0], .dim = (data[1] + data[2] * (size_t)256) % 6000 + 1};
-    codec->tensors[0] = codec->dim / 3;
-    codec->tensors[1] = codec->dim - codec->tensors[0];
+    codec->tensors[0] = (struct fl_codec_tensor){codec->dim / 3, 1};
+    codec->tensors[1] = (struct fl_codec_tensor){codec->dim - codec->dim / 3, 1};
     codec->params = (struct fl_codec_params){.id = (enum fl_codec_id)data[0],
                                              .step_log2 = (int8_t)data[7],
                                              .ratio = data[8] / 255.0,
-                                             .tensor_elems = codec->tensors,
+                                             .bits = 3,
+                                             .bucket = 64,
+                                             .tensors = codec->tensors,
                                              .tensor_count = 2};
     memcpy(&codec->params.lambda, &lambda, sizeof lambda);
     const struct fl_codec *row = fl_codec_find_id(data[0]);

@@ -17,7 +17,9 @@ NAMES = {DENSE: "dense", THRESHOLD: "threshold", INT_THRESHOLD: "int-threshold",
 ALL, LISTED = 0, 1  # supports of kind 7
 FLOAT32, BFLOAT16, FLOAT16, LEVELS = 0, 1, 2, 3  # values of kind 7
 # Which forms of kind 7 a codec has.
-FORMS = {"topk-bf16": (LISTED, BFLOAT16), "topk-fp16": (LISTED, FLOAT16)}
+FORMS = {"topk-bf16": (LISTED, BFLOAT16), "topk-fp16": (LISTED, FLOAT16), "qsparse": (LISTED, LEVELS),
+         **{name: (ALL, LEVELS) for name in ("sign", "one-bit", "tree-8", "tree-8-fixed", "qsgd", "qsgd-max", "nuqsgd", "terngrad",
+                                             "alq", "alq-n", "amq", "amq-n")}}
 LEVEL_MAX = 1 << 20
 GROUP = 64
 PLAIN = 31
@@ -183,18 +185,44 @@ def single(value):
     return struct.unpack("<f", struct.pack("<f", value))[0]
 
 
+def huffman_lengths(data, size):
+    halves = [byte >> shift & 15 for byte in data for shift in (0, 4)]
+    need(not any(halves[size:]), "a half byte after the lengths")
+    need(sum(Fraction(1, 2 ** length) for length in halves[:size] if length) == 1, "the lengths are no code")
+    return halves[:size]
+
+
+def huffman_codes(bits, lengths, count):
+    rows, code = {}, 0
+    for length in range(1, 16):
+        code <<= 1
+        for symbol in (s for s, n in enumerate(lengths) if n == length):
+            rows[length, code] = symbol
+            code += 1
+    out = []
+    for _ in range(count):
+        length = code = 0
+        while (length, code) not in rows:
+            length, code = length + 1, code << 1 | bits.bit()
+        out.append(rows[length, code])
+    return out
+
+
 def level_values(rest, count):
     bucket = rest.varint()
     need(1 <= bucket < 1 << 32, "bucket out of range")
     size = rest.take(1)[0] + 1
     need(size >= 2, "a table of one level")
+    coding = rest.take(1)[0]
+    need(coding <= 1, "unknown coding")
     table = floats(rest.take(4 * size))
     need(all(a < b for a, b in zip(table, table[1:])), "levels do not grow")
     scales = floats(rest.take(4 * -(-count // bucket)))
     need(all(math.copysign(1, scale) > 0 for scale in scales), "a scale is negative")
+    lengths = huffman_lengths(rest.take((size + 1) // 2), size) if coding else None
     bits = Bits(rest.take(rest.left()))
     width = max(1, (size - 1).bit_length())
-    codes = [bits.number(width) for _ in range(count)]
+    codes = huffman_codes(bits, lengths, count) if coding else [bits.number(width) for _ in range(count)]
     bits.finish()
     need(all(code < size for code in codes), "a code without a level")
     return [single(scales[i // bucket] * table[code]) for i, code in enumerate(codes)]
@@ -277,7 +305,7 @@ def decode_agreed(payload, codec, d, lam=None, step=None, ratio=None, tensors=No
     found = decode(payload)
     need((found.codec, found.d) == (FORMS.get(codec, codec), d), "another codec or size")
     need((found.lam, found.step) == (lam, step), "another lambda or step")
-    if codec.startswith("topk"):
+    if codec.startswith("topk") or codec == "qsparse":
         start = 0
         for elems in tensors if codec == "topk-tensor" else [d]:
             sent = sum(start <= index < start + elems for index, _ in found.items)

@@ -9,7 +9,7 @@
 
 /* Four tensors of a vector of SAMPLE_DIM elements. */
 #define SAMPLE_DIM 4810
-static const size_t sample_tensors[] = {4096, 64, 640, 10};
+static const struct fl_codec_tensor sample_tensors[] = {{64, 64}, {64, 1}, {10, 64}, {10, 1}};
 
 /* The last one is the only one that fits no other size. */
 static const struct fl_codec_params sample_params[] = {
@@ -24,7 +24,23 @@ static const struct fl_codec_params sample_params[] = {
     {.id = FL_CODEC_TOPK_BF16, .ratio = 0.01},
     {.id = FL_CODEC_TOPK_BF16, .ratio = 1},
     {.id = FL_CODEC_TOPK_FP16, .ratio = 0.01},
-    {.id = FL_CODEC_TOPK_TENSOR, .ratio = 0.01, .tensor_elems = sample_tensors, .tensor_count = 4},
+    {.id = FL_CODEC_RANDOM_K, .ratio = 0.1, .seed = 5},
+    {.id = FL_CODEC_RANDOM_K, .ratio = 1},
+    {.id = FL_CODEC_RANDOM_BLOCK, .ratio = 0.3, .seed = 7},
+    {.id = FL_CODEC_SIGN, .bucket = 64},
+    {.id = FL_CODEC_ONE_BIT},
+    {.id = FL_CODEC_TREE_8, .bucket = 256},
+    {.id = FL_CODEC_TREE_8_FIXED, .lambda = 0.1f},
+    {.id = FL_CODEC_QSGD, .bits = 4, .bucket = 128, .seed = 1},
+    {.id = FL_CODEC_QSGD_MAX, .bits = 2, .bucket = 500, .seed = 2},
+    {.id = FL_CODEC_NUQSGD, .bits = 3, .bucket = 512, .seed = 3},
+    {.id = FL_CODEC_TERNGRAD, .bucket = 1024, .seed = 4},
+    {.id = FL_CODEC_ALQ, .bits = 3, .bucket = 512, .seed = 5},
+    {.id = FL_CODEC_ALQ_N, .bits = 2, .bucket = 512, .seed = 6},
+    {.id = FL_CODEC_AMQ, .bits = 3, .bucket = 512, .seed = 7},
+    {.id = FL_CODEC_AMQ_N, .bits = 4, .bucket = 512, .seed = 8},
+    {.id = FL_CODEC_QSPARSE, .ratio = 0.05, .bits = 4, .bucket = 64, .seed = 9},
+    {.id = FL_CODEC_TOPK_TENSOR, .ratio = 0.01, .tensors = sample_tensors, .tensor_count = 4},
 };
 #define SAMPLE_PARAMS (sizeof sample_params / sizeof sample_params[0])
 

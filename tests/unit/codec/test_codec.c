@@ -27,7 +27,8 @@ static void test_table_by_name_and_id(void **state)
 static void test_parameters(void **state)
 {
     (void)state;
-    static const size_t whole[] = {10}, short_by_one[] = {5, 4}, empty[] = {10, 0}, over[] = {SIZE_MAX, 11};
+    static const struct fl_codec_tensor whole[] = {{10, 1}}, short_by_one[] = {{5, 1}, {2, 2}},
+                                        empty[] = {{10, 1}, {0, 1}}, over[] = {{SIZE_MAX, 11}, {11, 1}};
     static const struct {
         struct fl_codec_params params;
         enum fl_status expected;
@@ -59,12 +60,11 @@ static void test_parameters(void **state)
         {{.id = FL_CODEC_TOPK, .ratio = 0}, FL_ERR_RANGE},
         {{.id = FL_CODEC_TOPK, .ratio = 1.0001}, FL_ERR_RANGE},
         {{.id = FL_CODEC_TOPK, .ratio = NAN}, FL_ERR_RANGE},
-        {{.id = FL_CODEC_TOPK_TENSOR, .ratio = .1, .tensor_elems = whole, .tensor_count = 1}, FL_OK},
+        {{.id = FL_CODEC_TOPK_TENSOR, .ratio = .1, .tensors = whole, .tensor_count = 1}, FL_OK},
         {{.id = FL_CODEC_TOPK_TENSOR, .ratio = .1}, FL_ERR_SHAPE},
-        {{.id = FL_CODEC_TOPK_TENSOR, .ratio = .1, .tensor_elems = short_by_one, .tensor_count = 2},
-         FL_ERR_SHAPE},
-        {{.id = FL_CODEC_TOPK_TENSOR, .ratio = .1, .tensor_elems = empty, .tensor_count = 2}, FL_ERR_SHAPE},
-        {{.id = FL_CODEC_TOPK_TENSOR, .ratio = .1, .tensor_elems = over, .tensor_count = 2}, FL_ERR_SHAPE},
+        {{.id = FL_CODEC_TOPK_TENSOR, .ratio = .1, .tensors = short_by_one, .tensor_count = 2}, FL_ERR_SHAPE},
+        {{.id = FL_CODEC_TOPK_TENSOR, .ratio = .1, .tensors = empty, .tensor_count = 2}, FL_ERR_SHAPE},
+        {{.id = FL_CODEC_TOPK_TENSOR, .ratio = .1, .tensors = over, .tensor_count = 2}, FL_ERR_SHAPE},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         assert_status(fl_codec_params_check(&cases[i].params, 10), cases[i].expected);

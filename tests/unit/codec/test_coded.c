@@ -97,92 +97,101 @@ static void test_halves_are_the_nearest(void **state)
     }
 }
 
-/* --- the sections --- */
+/* --- levels --- */
 
 #define COUNT 131
 
-static const struct fl_codec levels_codec = {
-    .kind = FL_PAYLOAD_CODED, .support = FL_SUPPORT_ALL, .values = FL_VALUES_LEVELS};
-
-static enum fl_status put_value(void *user, const struct fl_group *group)
-{
-    float *q = user;
-    for (size_t i = 0; i < group->size; i++)
-        q[group->indices[i]] = fl_float_from_bits(group->words[i]);
-    return FL_OK;
-}
-
-static enum fl_status read_back(const struct fl_codec *codec, struct fl_bytes bytes, float *ret_q)
-{
-    uint64_t dim;
-    const uint8_t *first;
-    struct fl_cursor cursor = {.bytes = bytes};
-    struct fl_payload payload = {.bytes = bytes, .kind = FL_PAYLOAD_CODED, .dim = COUNT};
-    enum fl_status st = fl_cursor_bytes(&cursor, 1, &first);
-    if (!st)
-        st = fl_cursor_varint(&cursor, &dim);
-    if (!st)
-        st = fl_coded_check_head(codec, COUNT, &cursor, &payload);
-    return st ? st : fl_payload_walk(&payload, 0, COUNT, put_value, ret_q);
-}
+static const struct fl_codec_params levels_params = {.id = FL_CODEC_QSGD, .bits = 3, .bucket = 7};
 
 static void write_levels(const struct fl_level_values *levels, struct fl_buf *buf)
 {
-    assert_ok(fl_coded_write_head(COUNT, FL_SUPPORT_ALL, FL_VALUES_LEVELS, NULL, 0, buf));
+    assert_ok(fl_coded_write_head(
+        &(struct fl_coded_head){.dim = COUNT, .support = FL_SUPPORT_ALL, .values = FL_VALUES_LEVELS}, buf));
     assert_ok(fl_values_write_levels(levels, COUNT, buf));
 }
 
+/* Both codings: codes that are evenly spread, and codes most of which are the same. */
 static void test_levels_of_every_width_and_bucket(void **state)
 {
     (void)state;
     static const size_t counts[] = {2, 3, 4, 5, 8, 16, 17, 255, 256}, buckets[] = {1, 7, 64, 130, 131, 500};
     float table[256], scales[COUNT], q[COUNT];
     uint8_t codes[COUNT];
+    int codings[2] = {0, 0};
     for (size_t c = 0; c < 9; c++) {
-        for (size_t b = 0; b < 6; b++) {
-            struct fl_level_values levels = {table, counts[c], scales, buckets[b], codes};
+        for (size_t b = 0; b < 12; b++) {
+            struct fl_level_values levels = {table, counts[c], scales, buckets[b % 6], codes};
+            struct fl_payload payload;
             struct fl_buf buf;
             fl_buf_init(&buf, 1 << 20);
             for (size_t i = 0; i < counts[c]; i++)
                 table[i] = (float)i / 8 - 1;
             for (size_t i = 0; i < COUNT; i++) {
                 codes[i] = (uint8_t)(i * 31 % counts[c]);
+                if (b >= 6 && i % 16)
+                    codes[i] = 1;
                 scales[i] = (float)(i % 5) / 4;
             }
             write_levels(&levels, &buf);
-            assert_ok(read_back(&levels_codec, fl_buf_view(&buf), q));
+            codings[buf.data[4 + (buckets[b % 6] > 127 ? 2 : 1) + 1]]++;
+            assert_ok(fl_payload_check(&levels_params, COUNT, fl_buf_view(&buf), &payload));
+            fl_payload_decode(&payload, q);
             for (size_t i = 0; i < COUNT; i++)
-                assert_true(q[i] == scales[i / buckets[b]] * table[codes[i]]);
+                assert_true(q[i] == scales[i / levels.bucket] * table[codes[i]]);
             for (size_t size = 0; size < buf.size; size++)
-                assert_true(read_back(&levels_codec, (struct fl_bytes){buf.data, size}, q) != FL_OK);
+                assert_true(fl_payload_check(&levels_params, COUNT, (struct fl_bytes){buf.data, size},
+                                             &payload) != FL_OK);
             fl_buf_done(&buf);
         }
     }
+    assert_true(codings[0] > 10 && codings[1] > 10);
 }
 
-/* A good section: levels -1, 0, 1, one bucket of COUNT values, all of code 1; then one field is spoilt. */
+/* Good bytes for COUNT values in one bucket, levels -1, 0, 1, all of code 1; then a field is spoilt. */
+static const uint8_t head[] = {0x17, 0x83, 0x01, 0x30, 0x83, 0x01, 0x02};
+static const float levels_table[] = {-1, 0, 1}, levels_scale = 2;
+enum { FORMS = 3, BUCKET = 4, MOST = 6, CODING = 7, TABLE = 8, SCALES = 20, AFTER = 24 };
+
+static void put_good(uint8_t coding, const uint8_t *lengths, uint8_t codes, size_t code_bytes,
+                     struct fl_buf *buf)
+{
+    assert_ok(fl_buf_append(buf, head, sizeof head));
+    assert_ok(fl_buf_append(buf, &coding, 1));
+    assert_ok(fl_buf_append(buf, levels_table, sizeof levels_table));
+    assert_ok(fl_buf_append(buf, &levels_scale, sizeof levels_scale));
+    if (lengths)
+        assert_ok(fl_buf_append(buf, lengths, 2));
+    for (size_t i = 0; i < code_bytes; i++)
+        assert_ok(fl_buf_append(buf, &codes, 1));
+}
+
+struct spoilt {
+    const char *what;
+    size_t at;
+    uint8_t bytes[4];
+    size_t size;
+    enum fl_status expected;
+};
+
+static void check_spoilt(const struct spoilt *spoilt, struct fl_buf *buf)
+{
+    struct fl_payload payload;
+    memcpy(buf->data + spoilt->at, spoilt->bytes, spoilt->size);
+    enum fl_status st = fl_payload_check(&levels_params, COUNT, fl_buf_view(buf), &payload);
+    if (st != spoilt->expected)
+        fail_msg("%s: %s", spoilt->what, fl_status_name(st));
+    fl_buf_done(buf);
+}
+
 static void test_what_levels_may_not_be(void **state)
 {
     (void)state;
-    enum {
-        HEAD = 1 + 2 + 1,
-        BUCKET = HEAD,
-        MOST = BUCKET + 2,
-        TABLE = MOST + 1,
-        SCALES = TABLE + 12,
-        CODES = SCALES + 4
-    };
-    static const struct {
-        const char *what;
-        size_t at;
-        uint8_t bytes[4];
-        size_t size;
-        enum fl_status expected;
-    } cases[] = {
-        {"nothing is spoilt", HEAD, {0}, 0, FL_OK},
-        {"other forms", HEAD - 1, {0x31}, 1, FL_ERR_FORMAT},
-        {"bucket of 0, not in its shortest form", BUCKET, {0x80, 0x00}, 2, FL_ERR_FORMAT},
+    static const struct spoilt cases[] = {
+        {"nothing is spoilt", FORMS, {0}, 0, FL_OK},
+        {"other forms", FORMS, {0x31}, 1, FL_ERR_FORMAT},
+        {"a bucket of 0, not in its shortest form", BUCKET, {0x80, 0x00}, 2, FL_ERR_FORMAT},
         {"a table of one level", MOST, {0}, 1, FL_ERR_RANGE},
+        {"an unknown coding", CODING, {2}, 1, FL_ERR_RANGE},
         {"two levels the same", TABLE, {0, 0, 0, 0}, 4, FL_ERR_RANGE},
         {"levels that fall", TABLE, {0, 0, 0, 0x40}, 4, FL_ERR_RANGE},
         {"a level that is no number", TABLE + 8, {0, 0, 0xc0, 0x7f}, 4, FL_ERR_NOT_FINITE},
@@ -190,24 +199,47 @@ static void test_what_levels_may_not_be(void **state)
         {"a negative scale", SCALES, {0, 0, 0x80, 0xbf}, 4, FL_ERR_RANGE},
         {"a scale of -0", SCALES, {0, 0, 0, 0x80}, 4, FL_ERR_RANGE},
         {"a scale that is no number", SCALES, {1, 0, 0x80, 0x7f}, 4, FL_ERR_NOT_FINITE},
-        {"a code without a level", CODES, {0x57}, 1, FL_ERR_RANGE},
-        {"a bit after the last code", CODES + 32, {0x55}, 1, FL_ERR_FORMAT},
+        {"a code without a level", AFTER, {0x57}, 1, FL_ERR_RANGE},
+        {"a bit after the last code", AFTER + 32, {0x55}, 1, FL_ERR_FORMAT},
+        {"a product that is infinite", SCALES, {0, 0, 0x7f, 0x7f}, 4, FL_OK}, /* every code is of level 0 */
     };
-    static const float table[] = {-1, 0, 1}, scale = 2;
-    uint8_t codes[COUNT];
-    float q[COUNT];
-    memset(codes, 1, sizeof codes);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct fl_buf buf;
-        fl_buf_init(&buf, 1 << 20);
-        write_levels(&(struct fl_level_values){table, 3, &scale, COUNT, codes}, &buf);
-        assert_int_equal(buf.size, CODES + (COUNT * 2 + 7) / 8);
-        memcpy(buf.data + cases[i].at, cases[i].bytes, cases[i].size);
-        enum fl_status st = read_back(&levels_codec, fl_buf_view(&buf), q);
-        if (st != cases[i].expected)
-            fail_msg("%s: %s", cases[i].what, fl_status_name(st));
-        fl_buf_done(&buf);
+        fl_buf_init(&buf, 1000);
+        put_good(0, NULL, 0x55, 32, &buf);
+        assert_ok(fl_buf_append(&buf, "\x15", 1));
+        check_spoilt(&cases[i], &buf);
     }
+}
+
+static void test_what_a_huffman_code_may_not_be(void **state)
+{
+    (void)state;
+    static const uint8_t lengths[] = {0x12, 0x02}; /* 2, 1, 2: code 1 is the bit 0 */
+    static const struct spoilt cases[] = {
+        {"nothing is spoilt", CODING, {0}, 0, FL_OK},
+        {"lengths that leave bits without a meaning", AFTER, {0x22}, 1, FL_ERR_FORMAT},
+        {"lengths of too many codes", AFTER, {0x11}, 1, FL_ERR_FORMAT},
+        {"a half byte after the lengths", AFTER + 1, {0x12}, 1, FL_ERR_FORMAT},
+        {"two bits more than there are", AFTER + 2, {0x03}, 1, FL_OK}, /* code 2, and 129 of the rest */
+        {"a bit after the last code", AFTER + 18, {0x80}, 1, FL_ERR_FORMAT},
+        {"a table that Huffman does not know", MOST, {3}, 1, FL_ERR_FORMAT},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fl_buf buf;
+        fl_buf_init(&buf, 1000);
+        put_good(1, lengths, 0, 17, &buf);
+        check_spoilt(&cases[i], &buf);
+    }
+    struct fl_payload payload;
+    struct fl_buf buf;
+    fl_buf_init(&buf, 1000);
+    put_good(1, lengths, 0, 16, &buf);
+    assert_status(fl_payload_check(&levels_params, COUNT, fl_buf_view(&buf), &payload), FL_ERR_TRUNCATED);
+    fl_buf_done(&buf);
+    put_good(1, lengths, 0, 18, &buf);
+    assert_status(fl_payload_check(&levels_params, COUNT, fl_buf_view(&buf), &payload), FL_ERR_FORMAT);
+    fl_buf_done(&buf);
 }
 
 /* Kind 8 stands only inside kind 7. */
@@ -235,14 +267,14 @@ static void test_what_halves_lose_stays(void **state)
     static const enum fl_codec_id ids[] = {FL_CODEC_TOPK_BF16, FL_CODEC_TOPK_FP16};
     static float delta[SAMPLE_DIM], zero[SAMPLE_DIM], e[SAMPLE_DIM], q[SAMPLE_DIM];
     for (size_t c = 0; c < 2; c++) {
-        for (int scale = -12; scale <= 12; scale++) {
+        for (int power = -12; power <= 12; power++) {
             struct fl_codec_params params = {.id = ids[c], .ratio = 0.1};
             struct fl_payload payload;
             struct fl_buf buf;
             fl_buf_init(&buf, 1 << 20);
-            sample_fill(delta, SAMPLE_DIM, 0.05, (uint64_t)(scale + 12));
+            sample_fill(delta, SAMPLE_DIM, 0.05, (uint64_t)(power + 12));
             for (size_t i = 0; i < SAMPLE_DIM; i++)
-                delta[i] *= (float)pow(10, scale);
+                delta[i] *= (float)pow(10, power);
             assert_ok(fl_error_feedback_step(fl_kernels_pick(), &params, delta, zero, SAMPLE_DIM, &buf, e,
                                              &payload));
             fl_payload_decode(&payload, q);
@@ -262,6 +294,7 @@ int main(void)
         cmocka_unit_test(test_halves_are_the_nearest),
         cmocka_unit_test(test_levels_of_every_width_and_bucket),
         cmocka_unit_test(test_what_levels_may_not_be),
+        cmocka_unit_test(test_what_a_huffman_code_may_not_be),
         cmocka_unit_test(test_a_support_is_no_payload_of_its_own),
         cmocka_unit_test(test_what_halves_lose_stays),
     };

@@ -12,7 +12,7 @@ struct golden {
     char name[64];
     unsigned kind;
     size_t dim;
-    size_t tensors[16];
+    struct fl_codec_tensor tensors[16];
     struct fl_codec_params params;
     struct fl_buf payload;
     float *input, *output; /* NULL where absent */
@@ -62,8 +62,9 @@ static float *read_pairs(const struct golden *golden, const char *rest)
 static void read_tensors(struct golden *golden, const char *rest)
 {
     int used;
-    golden->params.tensor_elems = golden->tensors;
-    while (sscanf(rest, " %zu%n", &golden->tensors[golden->params.tensor_count], &used) == 1) {
+    golden->params.tensors = golden->tensors;
+    while (sscanf(rest, " %zu%n", &golden->tensors[golden->params.tensor_count].rows, &used) == 1) {
+        golden->tensors[golden->params.tensor_count].columns = 1;
         rest += used;
         golden->params.tensor_count++;
     }
@@ -85,6 +86,10 @@ static void read_line(struct golden *golden, const char *line)
         golden->params.step_log2 = atoi(rest);
     else if (strcmp(word, "ratio") == 0)
         golden->params.ratio = strtod(rest, NULL);
+    else if (strcmp(word, "bits") == 0)
+        golden->params.bits = (unsigned)atoi(rest);
+    else if (strcmp(word, "bucket") == 0)
+        golden->params.bucket = (size_t)atoi(rest);
     else if (strcmp(word, "tensors") == 0)
         read_tensors(golden, rest);
     else if (strcmp(word, "payload") == 0)

@@ -23,7 +23,7 @@ static size_t walk(struct fl_support support, size_t dim, uint32_t *ret_indices,
     return count;
 }
 
-static const struct fl_support_tensor tensors[] = {{10, 7}, {5, 1}, {1, 9}, {64, 33}, {1, 1}};
+static const struct fl_codec_tensor tensors[] = {{10, 7}, {5, 1}, {1, 9}, {64, 33}, {1, 1}};
 #define TENSORS    (sizeof tensors / sizeof *tensors)
 #define TENSOR_DIM (70 + 5 + 9 + 64 * 33 + 1)
 
@@ -44,8 +44,8 @@ static void test_wrong_inputs(void **state)
     static const struct fl_grbs good = {0.5, 0.5, 1};
     for (size_t i = 0; i < 4; i++)
         assert_status(fl_support_grbs(tensors, TENSORS, &bad[i], 1, &support), FL_ERR_RANGE);
-    static const struct fl_support_tensor empty[] = {{3, 3}, {0, 3}};
-    static const struct fl_support_tensor huge[] = {{65536, 65535}, {1, 65536}, {(size_t)1 << 40, 1 << 30}};
+    static const struct fl_codec_tensor empty[] = {{3, 3}, {0, 3}};
+    static const struct fl_codec_tensor huge[] = {{65536, 65535}, {1, 65536}, {(size_t)1 << 40, 1 << 30}};
     assert_status(fl_support_grbs(empty, 2, &good, 1, &support), FL_ERR_SHAPE);
     assert_status(fl_support_grbs(tensors, 0, &good, 1, &support), FL_ERR_SHAPE);
     assert_status(fl_support_grbs(huge, 2, &good, 1, &support), FL_ERR_LIMIT);
@@ -84,7 +84,7 @@ static void test_same_seed_same_support(void **state)
     static const uint32_t dense[] = {0, 2, 6, 8, 11};
     static const uint32_t block[] = {0, 7, 8, 9};
     static const uint32_t grbs[] = {10, 11, 14, 15, 26, 27};
-    static const struct fl_support_tensor small[] = {{6, 4}, {7, 1}};
+    static const struct fl_codec_tensor small[] = {{6, 4}, {7, 1}};
     static const struct fl_grbs rule = {0.3, 0.5, 1};
     uint32_t indices[64];
     struct fl_support support;
@@ -178,7 +178,7 @@ static void test_every_block_is_reached(void **state)
 static void test_grbs_blocks(void **state)
 {
     (void)state;
-    static const struct fl_support_tensor matrix[] = {{10, 7}};
+    static const struct fl_codec_tensor matrix[] = {{10, 7}};
     static const struct fl_grbs rule = {0.3, 0.4, 0.5}; /* 3 rows: 4 blocks; round(2.8) columns: 3 blocks */
     uint32_t seen[10][7] = {{0}}, none = 0, runs = 12000;
     for (uint64_t seed = 0; seed < runs; seed++) {
@@ -227,7 +227,7 @@ static void test_contraction_in_the_mean(void **state)
 {
     (void)state;
     enum { DIM = 300, RUNS = 20000 };
-    static const struct fl_support_tensor parts[] = {{20, 10}, {100, 1}};
+    static const struct fl_codec_tensor parts[] = {{20, 10}, {100, 1}};
     static const struct fl_grbs rule = {0.25, 0.5, 0.8};
     double x[DIM], whole = 0;
     struct fl_random random;
@@ -262,7 +262,7 @@ static void test_cser_keeps_x_minus_e_equal(void **state)
 {
     (void)state;
     enum { DIM = 64, WORKERS = 4, STEPS = 64, H = 4 };
-    static const struct fl_support_tensor parts[] = {{8, 8}};
+    static const struct fl_codec_tensor parts[] = {{8, 8}};
     static const struct fl_grbs grad = {0.25, 0.5, 1}, reset = {0.5, 1, 1}; /* R 8 and 2 */
     double x[WORKERS][DIM] = {{0}}, e[WORKERS][DIM] = {{0}}, apart = 0;
     size_t sent = 0;

@@ -67,7 +67,7 @@ static void check(const struct fl_codec_params *params, const float *delta, cons
 }
 
 /* Parameters of each codec that is taken, for a lambda near scale; tensors: of a vector of dim. */
-static size_t make_params(double scale, double ratio, size_t dim, size_t tensors[2],
+static size_t make_params(double scale, double ratio, size_t dim, struct fl_codec_tensor tensors[2],
                           struct fl_codec_params ret[7])
 {
     struct fl_codec_params grid = {.id = FL_CODEC_INT_THRESHOLD, .lambda = fl_lambda_nearest_power(scale)};
@@ -81,11 +81,11 @@ static size_t make_params(double scale, double ratio, size_t dim, size_t tensors
     }
     ret[count++] = (struct fl_codec_params){.id = FL_CODEC_TOPK, .ratio = ratio};
     if (dim > 1) {
-        tensors[0] = dim / 3 + 1;
-        tensors[1] = dim - tensors[0];
+        tensors[0] = (struct fl_codec_tensor){dim / 3 + 1, 1};
+        tensors[1] = (struct fl_codec_tensor){dim - tensors[0].rows, 1};
         ret[count] = (struct fl_codec_params){
-            .id = FL_CODEC_TOPK_TENSOR, .ratio = ratio, .tensor_elems = tensors, .tensor_count = 2};
-        count += tensors[1] > 0;
+            .id = FL_CODEC_TOPK_TENSOR, .ratio = ratio, .tensors = tensors, .tensor_count = 2};
+        count += tensors[1].rows > 0;
     }
     return count;
 }
@@ -93,7 +93,8 @@ static size_t make_params(double scale, double ratio, size_t dim, size_t tensors
 static void check_all(double scale, double ratio, const float *delta, const float *residual, size_t dim)
 {
     struct fl_codec_params params[8];
-    size_t tensors[2], count = make_params(scale, ratio, dim, tensors, params);
+    struct fl_codec_tensor tensors[2];
+    size_t count = make_params(scale, ratio, dim, tensors, params);
     for (size_t i = 0; i < count; i++)
         check(&params[i], delta, residual, dim);
 }
@@ -157,7 +158,8 @@ static void test_R8_what_is_not_finite_is_refused_wherever_it_stands(void **stat
         memcpy(kept, residual, sizeof kept);
         struct outcome fused;
         struct fl_codec_params params[8];
-        size_t tensors[2], count = make_params(1, 0.1, 4200, tensors, params);
+        struct fl_codec_tensor tensors[2];
+        size_t count = make_params(1, 0.1, 4200, tensors, params);
         for (size_t c = 0; c < count; c++) {
             check(&params[c], delta, residual, 4200);
             step(fl_error_feedback_step, fl_kernels_pick(), &params[c], delta, residual, 4200, &fused);
@@ -195,11 +197,11 @@ static void test_top_k_from_a_sample_is_exact(void **state)
     for (int kind = 0; kind < KINDS; kind++) {
         fill_large(delta, LARGE, kind);
         for (size_t r = 0; r < 5; r++) {
-            size_t tensors[2] = {LARGE - 1000, 1000};
+            struct fl_codec_tensor tensors[2] = {{LARGE - 1000, 1}, {1000, 1}};
             struct fl_codec_params params = {.id = FL_CODEC_TOPK, .ratio = ratios[r]};
             check(&params, delta, residual, LARGE);
             params = (struct fl_codec_params){
-                .id = FL_CODEC_TOPK_TENSOR, .ratio = ratios[r], .tensor_elems = tensors, .tensor_count = 2};
+                .id = FL_CODEC_TOPK_TENSOR, .ratio = ratios[r], .tensors = tensors, .tensor_count = 2};
             check(&params, delta, residual, LARGE);
         }
     }

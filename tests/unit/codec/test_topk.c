@@ -101,7 +101,7 @@ static void test_topk_is_a_contraction(void **state)
         for (int tensors = 0; tensors < 2; tensors++) {
             struct fl_codec_params params = {.id = tensors ? FL_CODEC_TOPK_TENSOR : FL_CODEC_TOPK,
                                              .ratio = ratios[r],
-                                             .tensor_elems = sample_tensors,
+                                             .tensors = sample_tensors,
                                              .tensor_count = 4};
             struct fl_payload payload;
             struct fl_buf buf;
@@ -117,9 +117,9 @@ static void test_topk_is_a_contraction(void **state)
             size_t k = 0; /* per tensor the contraction is the worst tensor's */
             double delta = 1;
             for (size_t t = 0; t < 4; t++) {
-                size_t share = fl_codec_top_count(ratios[r], sample_tensors[t]);
+                size_t share = fl_codec_top_count(ratios[r], fl_codec_tensor_elems(&sample_tensors[t]));
                 k += share;
-                delta = fmin(delta, (double)share / (double)sample_tensors[t]);
+                delta = fmin(delta, (double)share / (double)fl_codec_tensor_elems(&sample_tensors[t]));
             }
             if (!tensors) {
                 k = fl_codec_top_count(ratios[r], SAMPLE_DIM);

@@ -381,7 +381,8 @@ struct fl_run_status bench_status(struct bench *bench, const char *run)
 struct fl_update bench_update(const struct fl_run_spec *spec, size_t client, const struct fl_work *work,
                               struct fl_buf *payload)
 {
-    size_t elems = (size_t)fl_model_spec_elems(&spec->model), tensor_elems[FL_LIMIT_TENSORS];
+    size_t elems = (size_t)fl_model_spec_elems(&spec->model);
+    struct fl_codec_tensor shapes[FL_LIMIT_TENSORS];
     struct fl_tensor tensors[FL_LIMIT_TENSORS];
     size_t tensor_count = fl_model_spec_tensors(&spec->model, tensors);
     struct fl_update update = {.kind = work->kind,
@@ -396,7 +397,8 @@ struct fl_update bench_update(const struct fl_run_spec *spec, size_t client, con
     float *p = malloc(elems * sizeof *p);
 
     for (size_t i = 0; i < tensor_count; i++)
-        tensor_elems[i] = (size_t)tensors[i].elems;
+        shapes[i] =
+            (struct fl_codec_tensor){tensors[i].shape[0], tensors[i].rank == 2 ? tensors[i].shape[1] : 1};
     fl_random_init(&random, 1000 + work->round, client);
     for (size_t i = 0; i < elems; i++) {
         float u = 2 * fl_random_float(&random) - 1;
@@ -408,7 +410,7 @@ struct fl_update bench_update(const struct fl_run_spec *spec, size_t client, con
                                          .lambda = work->codec.lambda,
                                          .step_log2 = work->codec.step_log2,
                                          .ratio = (double)work->codec.ratio,
-                                         .tensor_elems = tensor_elems,
+                                         .tensors = shapes,
                                          .tensor_count = tensor_count};
         assert_ok(fl_codec_encode(fl_kernels_pick(), &params, p, elems, payload));
         update.payload = fl_buf_view(payload);
