@@ -101,6 +101,28 @@ static void test_sampled_lambda_meets_its_count(void **state)
     }
 }
 
+/* Large values at a fixed distance, or all at the end: the sample must see their true share. */
+static void test_sample_sees_all_of_the_vector(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t n, large, period; /* period 0: the last ones */
+    } cases[] = {{FL_LAMBDA_SAMPLE * 15, FL_LAMBDA_SAMPLE, 15}, {N, 17000, 0}};
+    for (size_t c = 0; c < 2; c++) {
+        size_t n = cases[c].n, large = cases[c].large, period = cases[c].period;
+        draw_fill(vector, n, DRAW_LAPLACE, 1e-3, 1);
+        for (size_t i = 0; i < n; i++)
+            vector[i] += (period ? i % period == 0 : i >= n - large) ? 10 : 0;
+        for (uint64_t seed = 0; seed < 5; seed++) {
+            float lambda;
+            assert_ok(fl_lambda_from_sample(fl_kernels_pick(), vector, n, large / 2, seed, &lambda));
+            double survivors = (double)(large / 2) * FL_LAMBDA_SAMPLE / (double)n;
+            double off = (double)draw_count_above(vector, n, lambda) / (double)(large / 2) - 1;
+            assert_true(fabs(off) < 4 / sqrt(survivors));
+        }
+    }
+}
+
 /* A budget of bytes against what the encoder really makes of it. */
 static void test_byte_budgets(void **state)
 {
@@ -121,6 +143,9 @@ static void test_byte_budgets(void **state)
             fl_buf_done(&payload);
         }
     }
+    size_t count = fl_lambda_budget_count(N, 1000, 2.5); /* the most that fit, by the formula */
+    assert_true((double)count * (log2((double)N / (double)count) + 4) <= 8000);
+    assert_true((double)(count + 1) * (log2((double)N / (double)(count + 1)) + 4) > 8000);
     assert_int_equal(fl_lambda_budget_count(N, 0, 32), 0);
     assert_int_equal(fl_lambda_budget_count(N, 6, 32), 0); /* one takes 32 + 19.9 + 1.5 bits */
     assert_int_equal(fl_lambda_budget_count(N, 7, 32), 1);
@@ -199,6 +224,7 @@ int main(void)
         cmocka_unit_test(test_from_accuracy_inverts_its_bound),
         cmocka_unit_test(test_wrong_inputs),
         cmocka_unit_test(test_sampled_lambda_meets_its_count),
+        cmocka_unit_test(test_sample_sees_all_of_the_vector),
         cmocka_unit_test(test_byte_budgets),
         cmocka_unit_test(test_never_zero),
         cmocka_unit_test(test_offline_lambda_beats_topk_on_any_sequence),

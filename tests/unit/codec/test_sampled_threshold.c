@@ -219,6 +219,29 @@ static void test_pareto_near_its_exponential_limit(void **state)
     }
 }
 
+/* Magnitudes that are exponential or gamma distributed (sums of three): the gamma fit finds their quantiles.
+ */
+static void test_gamma_fit_finds_quantiles(void **state)
+{
+    (void)state;
+    for (int shape = 1; shape <= 3; shape += 2) {
+        memset(vectors[0], 0, sizeof vectors[0]);
+        for (uint64_t part = 0; part < (uint64_t)shape; part++) {
+            draw_fill(vectors[1], N, DRAW_LAPLACE, 1, 50 + part);
+            for (size_t i = 0; i < N; i++)
+                vectors[0][i] += fabsf(vectors[1][i]);
+        }
+        for (size_t r = 0; r < 3; r++) {
+            struct fl_sidco sidco;
+            float threshold;
+            assert_ok(fl_sidco_init(FL_SIDCO_GAMMA, ratios[r], &sidco));
+            assert_ok(fl_sidco_threshold(&sidco, fl_kernels_pick(), vectors[0], N, &threshold));
+            double t = (double)threshold, exact = shape == 1 ? exp(-t) : (1 + t + t * t / 2) * exp(-t);
+            assert_true(fabs(exact / ratios[r] - 1) < 0.06);
+        }
+    }
+}
+
 static void test_gamma_function(void **state)
 {
     (void)state;
@@ -258,6 +281,7 @@ int main(void)
         cmocka_unit_test(test_wrong_inputs),
         cmocka_unit_test(test_inputs_that_break_fits),
         cmocka_unit_test(test_pareto_near_its_exponential_limit),
+        cmocka_unit_test(test_gamma_fit_finds_quantiles),
         cmocka_unit_test(test_gamma_function),
         cmocka_unit_test(test_caps),
     };

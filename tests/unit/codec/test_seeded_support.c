@@ -76,30 +76,62 @@ static void test_sizes(void **state)
     }
 }
 
-/* Both ends must get these, on every machine and in every later version. */
-static void test_same_seed_same_support(void **state)
+/* Both ends must get these, on every machine and in every later version: tests/golden/check_supports.py has
+ * them from a generator of its own. */
+static struct fl_support golden_support(const char *kind, const char *arguments, size_t *ret_dim)
+{
+    static struct fl_codec_tensor parts[8];
+    struct fl_support support;
+    struct fl_grbs rule;
+    unsigned long long seed;
+    size_t count = 0, dim = 0;
+    int used;
+    if (strcmp(kind, "grbs") != 0) {
+        assert_int_equal(sscanf(arguments, "%zu %zu %llu", ret_dim, &count, &seed), 3);
+        assert_ok((kind[0] == 'r' ? fl_support_random : fl_support_block)(*ret_dim, count, seed, &support));
+        return support;
+    }
+    assert_int_equal(sscanf(arguments, "%llu %lf %lf %lf%n", &seed, &rule.rows_ratio, &rule.columns_ratio,
+                            &rule.tensor_ratio, &used),
+                     4);
+    arguments += used;
+    for (; sscanf(arguments, "%zu %zu%n", &parts[count].rows, &parts[count].columns, &used) == 2; count++) {
+        dim += parts[count].rows * parts[count].columns;
+        arguments += used;
+    }
+    *ret_dim = dim;
+    assert_ok(fl_support_grbs(parts, count, &rule, seed, &support));
+    return support;
+}
+
+static void test_golden_supports(void **state)
 {
     (void)state;
-    static const uint32_t sparse[] = {82909, 211292, 278983, 444271, 760452, 892826, 922286, 935354};
-    static const uint32_t dense[] = {0, 2, 6, 8, 11};
-    static const uint32_t block[] = {0, 7, 8, 9};
-    static const uint32_t grbs[] = {10, 11, 14, 15, 26, 27};
-    static const struct fl_codec_tensor small[] = {{6, 4}, {7, 1}};
-    static const struct fl_grbs rule = {0.3, 0.5, 1};
-    uint32_t indices[64];
-    struct fl_support support;
-    assert_ok(fl_support_random(1000000, 8, 42, &support));
-    assert_int_equal(walk(support, 1000000, indices, 64), 8);
-    assert_memory_equal(indices, sparse, sizeof sparse);
-    assert_ok(fl_support_random(12, 5, 42, &support));
-    assert_int_equal(walk(support, 12, indices, 64), 5);
-    assert_memory_equal(indices, dense, sizeof dense);
-    assert_ok(fl_support_block(10, 4, 7, &support));
-    assert_int_equal(walk(support, 10, indices, 64), 4);
-    assert_memory_equal(indices, block, sizeof block);
-    assert_ok(fl_support_grbs(small, 2, &rule, 4, &support));
-    assert_int_equal(walk(support, 31, indices, 64), sizeof grbs / 4);
-    assert_memory_equal(indices, grbs, sizeof grbs);
+    static char line[8192];
+    FILE *file = fopen(FL_GOLDEN_DIR "/codec/supports.txt", "r");
+    size_t lines = 0;
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) {
+        char kind[16], *indices = strchr(line, ':');
+        uint32_t got[1024];
+        size_t dim, wanted;
+        int used, skip;
+        if (line[0] == '#')
+            continue;
+        assert_non_null(indices);
+        *indices++ = 0;
+        assert_int_equal(sscanf(line, "%15s%n", kind, &skip), 1);
+        struct fl_support support = golden_support(kind, line + skip, &dim);
+        size_t count = walk(support, dim, got, 1024);
+        for (size_t i = 0; i < count; i++, indices += used) {
+            assert_int_equal(sscanf(indices, "%zu%n", &wanted, &used), 1);
+            assert_int_equal(got[i], wanted);
+        }
+        assert_int_equal(sscanf(indices, "%zu", &wanted), EOF);
+        lines++;
+    }
+    fclose(file);
+    assert_true(lines > 20);
 }
 
 /* Every pair of indices equally often, also where gaps are skipped (dim 40) and where k is d/2 (dim 8): each
@@ -313,7 +345,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wrong_inputs),
         cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_same_seed_same_support),
+        cmocka_unit_test(test_golden_supports),
         cmocka_unit_test(test_random_k_is_uniform_over_pairs),
         cmocka_unit_test(test_random_k_is_even_over_a_long_vector),
         cmocka_unit_test(test_every_block_is_reached),

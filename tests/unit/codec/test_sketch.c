@@ -15,6 +15,19 @@ static const struct fl_sketch_shape shapes[] = {
 };
 #define SHAPES (sizeof shapes / sizeof *shapes)
 
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Median of an odd number of values. */
+static double median_of(double *values, size_t count)
+{
+    qsort(values, count, sizeof *values, by_value);
+    return values[count / 2];
+}
+
 static struct fl_sketch *sketch_new(const struct fl_sketch_shape *shape)
 {
     struct fl_sketch *sketch = NULL;
@@ -83,8 +96,21 @@ static void test_cells_are_where_locate_says(void **state)
         }
         assert_same_cells(sketch, expected);
         fl_sketch_estimates(sketch, estimates);
-        for (size_t i = 0; i < DIM; i++)
-            assert_true(estimates[i] == (float)fl_sketch_estimate(sketch, i));
+        for (size_t i = 0; i < DIM; i++) {
+            double votes[5];
+            for (unsigned row = 0; row < shapes[s].rows; row++) {
+                size_t column;
+                int sign;
+                fl_sketch_locate(sketch, row, i, &column, &sign);
+                votes[row] = (double)(sign * sketch->cells[row * shapes[s].columns + column]) * (double)unit;
+            }
+            double estimate = fl_sketch_estimate(sketch, i);
+            assert_true(estimate == median_of(votes, shapes[s].rows) && estimates[i] == (float)estimate);
+        }
+        double sums[5] = {0};
+        for (size_t i = 0; i < shapes[s].rows * shapes[s].columns; i++)
+            sums[i / shapes[s].columns] += (double)sketch->cells[i] * (double)sketch->cells[i];
+        assert_true(fl_sketch_norm(sketch) == sqrt(median_of(sums, shapes[s].rows)) * (double)unit);
         fl_sketch_free(sketch);
         fl_sketch_free(expected);
     }
@@ -99,6 +125,12 @@ static void test_hash_is_the_documented_one(void **state)
     struct fl_sketch *sketch = sketch_new(&shape);
     static const uint64_t coefficients[6] = {1234567890123456789u, 123456789012345678u, 2000000000000000003u,
                                              2305843009213693949u, 987654321098765432u, 2305843009213693950u};
+    size_t folds; /* 1 * 1 + (P - 1) is P, which is 0 */
+    int sign_there;
+    sketch->hash[0][0] = 1;
+    sketch->hash[0][1] = 2305843009213693950u;
+    fl_sketch_locate(sketch, 0, 1, &folds, &sign_there);
+    assert_int_equal(folds, 0);
     static const struct {
         size_t i, column;
         int sign;
@@ -123,7 +155,7 @@ static void test_hash_moments(void **state)
     static const size_t four[] = {5, 1005, 2000, 2999};
     for (unsigned block = 1; block <= 16; block *= 16) {
         struct fl_sketch_shape shape = {.dim = DIM, .columns = 64, .rows = 1, .block = block};
-        double met = 0, sums[5] = {0}, runs = 20000, spread[64] = {0};
+        double met = 0, neighbours = 0, sums[5] = {0}, runs = 20000, spread[64] = {0};
         for (uint64_t seed = 0; seed < 20000; seed++) {
             size_t columns[4];
             int signs[4], product = 1;
@@ -139,9 +171,11 @@ static void test_hash_moments(void **state)
             spread[columns[0]]++;
             fl_sketch_locate(sketch, 0, 1004, &near, &signs[0]);
             assert_true(block == 1 || near != columns[1]);
+            neighbours += signs[0] * signs[1];
             fl_sketch_free(sketch);
         }
         double groups = 64.0 / block;
+        assert_true(fabs(neighbours) < 5 * sqrt(runs));
         assert_true(fabs(met - runs / groups) < 5 * sqrt(runs / groups));
         for (size_t i = 1; i <= 4; i++)
             assert_true(fabs(sums[i]) < 5 * sqrt(runs));
