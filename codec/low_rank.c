@@ -238,7 +238,7 @@ struct search {
     double *decoded;  /* shape (rows, columns) */
     float *remainder; /* shape (rows, columns), for finding directions */
     double left_out;  /* squared norm of the matrix minus what is decoded, as float32 */
-    size_t most;      /* largest rank that is cheaper than dense */
+    size_t most;      /* largest rank: cheaper than dense, and not above rank_max */
     struct fl_random random;
 };
 
@@ -330,12 +330,14 @@ static enum fl_status extend(struct fl_low_rank *low_rank, struct search *search
 }
 
 enum fl_status fl_low_rank_threshold(struct fl_low_rank *low_rank, const struct fl_kernels *kernels,
-                                     const float *matrix, double tau, uint64_t seed, int *ret_dense)
+                                     const float *matrix, double tau, size_t rank_max, uint64_t seed,
+                                     int *ret_dense)
 {
     size_t rows = low_rank->rows, columns = low_rank->columns, n = rows * columns;
     struct fl_low_rank next = {0};
     struct search search = {.matrix = matrix, .most = (size_t)(((double)n - 1) / (double)(rows + columns))};
     int dense = 1;
+    search.most = search.most < rank_max ? search.most : rank_max;
     if (!(tau > 0) || !isfinite(tau))
         return FL_ERR_RANGE;
     enum fl_status st = check_matrix(low_rank, kernels, matrix);

@@ -78,21 +78,23 @@ double fl_low_rank_kappa2(size_t rows, size_t columns, double tau);
  *
  *     || matrix - fl_low_rank_expand() ||_F^2 <= fl_low_rank_kappa2(rows, columns, tau)
  *
- * or *ret_dense = 1: no rank with rank * (rows + columns) < rows * columns was found to keep the bound, the
- * matrix is to be sent as it is, and the factors are those from before. The bound is tested on the decoded
- * values in float64, so it takes nothing for granted about singular values. Rank 0 is legal: a matrix whose
- * singular values are all below tau costs nothing.
+ * or *ret_dense = 1: no rank up to rank_max with rank * (rows + columns) < rows * columns was found to keep
+ * the bound, the matrix is to be sent as it is, and the factors are those from before. The bound is tested on
+ * the decoded values in float64, so it takes nothing for granted about singular values. Rank 0 is legal: a
+ * matrix whose singular values are all below tau costs nothing.
  *
  * The factors that are there (right) are the warm start: P = orth(M B), B = M^T P, columns with ||B_j|| < tau
  * dropped. Then columns are added, each from a random direction of seed and three power iterations on the
  * remainder, until one comes out below tau and the bound holds.
  *
- * tau: in the unit of matrix. Takes O((rank + 1) rows columns) time and 12 bytes an element while it runs.
+ * tau: in the unit of matrix. rank_max: SIZE_MAX for no limit but the cost. Takes O((rank + 1) rows columns)
+ * time, that of rank_max before it gives up, and 12 bytes an element while it runs.
  * FL_ERR_RANGE: tau not finite or <= 0; FL_ERR_NOT_FINITE; FL_ERR_NOMEM.
  * Source: algorithms.md section 2.3.2 (ours, in no paper).
  */
 FL_MUST_CHECK enum fl_status fl_low_rank_threshold(struct fl_low_rank *low_rank,
                                                    const struct fl_kernels *kernels, const float *matrix,
-                                                   double tau, uint64_t seed, int *ret_dense);
+                                                   double tau, size_t rank_max, uint64_t seed,
+                                                   int *ret_dense);
 
 #endif

@@ -107,8 +107,8 @@ void fl_sketch_clear(struct fl_sketch *sketch)
 /* v / unit as an integer, half away from zero; |v| < LEVEL_LIMIT * unit. */
 static int64_t level_of(float v, double per_unit)
 {
-    double units = (double)v * per_unit;
-    return (int64_t)(units < 0 ? ceil(units - 0.5) : floor(units + 0.5));
+    double units = (double)v * per_unit; /* 24 bits, so adding 1/2 is exact or far from a step */
+    return (int64_t)(units + copysign(0.5, units));
 }
 
 static enum fl_status weigh(const struct fl_sketch *sketch, const float *x, double per_unit,
@@ -208,16 +208,18 @@ enum fl_status fl_sketch_scale(struct fl_sketch *sketch, double factor)
     return FL_OK;
 }
 
-static int64_t median(int64_t *values, size_t count)
+/* The middle one of an odd number of values: that with half of the others before it. No branch to mispredict.
+ */
+static int64_t median(const int64_t *values, size_t count)
 {
-    for (size_t i = 1; i < count; i++) {
-        int64_t value = values[i];
-        size_t j = i;
-        for (; j > 0 && values[j - 1] > value; j--)
-            values[j] = values[j - 1];
-        values[j] = value;
+    int64_t middle = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t before = 0;
+        for (size_t j = 0; j < count; j++)
+            before += (size_t)((values[j] < values[i]) | ((values[j] == values[i]) & (j < i)));
+        middle = before == count / 2 ? values[i] : middle;
     }
-    return values[count / 2];
+    return middle;
 }
 
 double fl_sketch_estimate(const struct fl_sketch *sketch, size_t i)

@@ -208,7 +208,8 @@ static void test_threshold_bound_at_every_scale(void **state)
                         else
                             fill_rank(m, rows, columns, (size_t)(kind - DRAW_KINDS), scale, s + round);
                         double tau = fmax(1e-300, pow(10, share) * sqrt(squares(m, n)));
-                        assert_ok(fl_low_rank_threshold(&low_rank, fl_kernels_pick(), m, tau, round, &dense));
+                        assert_ok(fl_low_rank_threshold(&low_rank, fl_kernels_pick(), m, tau, SIZE_MAX, round,
+                                                        &dense));
                         assert_true(dense == 0 || dense == 1);
                         dense_count += (size_t)dense;
                         factor_count += !dense;
@@ -245,11 +246,35 @@ static void test_threshold_keeps_what_is_above_tau(void **state)
         assert_ok(fl_low_rank_init(&low_rank, N, N));
         for (uint64_t round = 0; round < 4; round++) { /* cold, then warm */
             int dense;
-            assert_ok(fl_low_rank_threshold(&low_rank, fl_kernels_pick(), m, cases[c].tau, round, &dense));
+            assert_ok(fl_low_rank_threshold(&low_rank, fl_kernels_pick(), m, cases[c].tau, SIZE_MAX, round,
+                                            &dense));
             assert_int_equal(dense, cases[c].dense);
             assert_int_equal(low_rank.rank, cases[c].rank);
             fl_low_rank_expand(&low_rank, out);
         }
+        fl_low_rank_done(&low_rank);
+    }
+}
+
+/* A limit on the rank turns what would need more into dense, and changes nothing else. */
+static void test_threshold_with_a_largest_rank(void **state)
+{
+    (void)state;
+    static float m[600], out[600];
+    fill_rank(m, 30, 20, 4, 1, 3); /* singular values near 1, 0.3, 0.09, 0.027; kappa = 4.5 tau */
+    for (size_t most = 0; most <= 5; most++) {
+        struct fl_low_rank low_rank;
+        int dense;
+        assert_ok(fl_low_rank_init(&low_rank, 30, 20));
+        for (uint64_t round = 0; round < 2; round++) {
+            assert_ok(fl_low_rank_threshold(&low_rank, fl_kernels_pick(), m, 0.002, most, round, &dense));
+            assert_int_equal(dense, most < 4);
+            assert_int_equal(low_rank.rank, most < 4 ? 0 : 4);
+        }
+        assert_ok(fl_low_rank_threshold(&low_rank, fl_kernels_pick(), m, 5, most, 1, &dense));
+        assert_true(dense == 0 && low_rank.rank == 0);
+        fl_low_rank_expand(&low_rank, out);
+        assert_true(squares(out, 600) == 0);
         fl_low_rank_done(&low_rank);
     }
 }
@@ -268,7 +293,7 @@ static void test_quiet_matrices_have_rank_0(void **state)
     const float *order[] = {quiet, zero, loud, quiet, loud, zero};
     static const size_t ranks[] = {0, 0, 2, 0, 2, 0};
     for (size_t i = 0; i < 6; i++) {
-        assert_ok(fl_low_rank_threshold(&low_rank, fl_kernels_pick(), order[i], 1, i, &dense));
+        assert_ok(fl_low_rank_threshold(&low_rank, fl_kernels_pick(), order[i], 1, SIZE_MAX, i, &dense));
         assert_int_equal(dense, 0);
         assert_int_equal(low_rank.rank, ranks[i]);
     }
@@ -285,7 +310,7 @@ static void test_threshold_is_deterministic(void **state)
         int dense;
         assert_ok(fl_low_rank_init(&low_rank, 30, 20));
         for (uint64_t round = 0; round < 3; round++)
-            assert_ok(fl_low_rank_threshold(&low_rank, fl_kernels_pick(), m, 0.05, round, &dense));
+            assert_ok(fl_low_rank_threshold(&low_rank, fl_kernels_pick(), m, 0.05, SIZE_MAX, round, &dense));
         assert_int_equal(dense, 0);
         assert_true(low_rank.rank >= 3);
         fl_low_rank_expand(&low_rank, out[run]);
@@ -310,13 +335,13 @@ static void test_wrong_inputs(void **state)
     assert_ok(fl_low_rank_start(&low_rank, 2, 1));
     memcpy(before, low_rank.right, sizeof before);
     for (size_t i = 0; i < 4; i++)
-        assert_status(fl_low_rank_threshold(&low_rank, fl_kernels_pick(), m, bad_tau[i], 1, &dense),
+        assert_status(fl_low_rank_threshold(&low_rank, fl_kernels_pick(), m, bad_tau[i], SIZE_MAX, 1, &dense),
                       FL_ERR_RANGE);
     for (size_t i = 0; i < 3; i++) {
         m[11] = poison[i];
         assert_status(fl_low_rank_left(&low_rank, fl_kernels_pick(), m), FL_ERR_NOT_FINITE);
         assert_status(fl_low_rank_right(&low_rank, fl_kernels_pick(), m), FL_ERR_NOT_FINITE);
-        assert_status(fl_low_rank_threshold(&low_rank, fl_kernels_pick(), m, 1, 1, &dense),
+        assert_status(fl_low_rank_threshold(&low_rank, fl_kernels_pick(), m, 1, SIZE_MAX, 1, &dense),
                       FL_ERR_NOT_FINITE);
     }
     assert_int_equal(dense, 7);
@@ -324,7 +349,8 @@ static void test_wrong_inputs(void **state)
     for (size_t i = 0; i < 12; i++)
         m[i] = FLT_MAX;
     assert_status(fl_low_rank_left(&low_rank, fl_kernels_pick(), m), FL_ERR_RANGE);
-    assert_ok(fl_low_rank_threshold(&low_rank, fl_kernels_pick(), m, 1, 1, &dense)); /* no factors: dense */
+    assert_ok(fl_low_rank_threshold(&low_rank, fl_kernels_pick(), m, 1, SIZE_MAX, 1,
+                                    &dense)); /* no factors: dense */
     assert_int_equal(dense, 1);
     m[0] = 1;
     low_rank.right[5] = NAN;
@@ -350,7 +376,7 @@ static void test_survives_any_failed_allocation(void **state)
             st = fl_low_rank_start(&low_rank, 1, 1);
         size_t rank = low_rank.rank;
         if (!st)
-            st = fl_low_rank_threshold(&low_rank, fl_kernels_pick(), m, 0.01, 1, &dense);
+            st = fl_low_rank_threshold(&low_rank, fl_kernels_pick(), m, 0.01, SIZE_MAX, 1, &dense);
         fl_fail_alloc_never();
         assert_true(!st || (dense == 7 && low_rank.rank == rank));
         fl_low_rank_done(&low_rank);
@@ -373,6 +399,7 @@ int main(void)
         cmocka_unit_test(test_orthonormalise_guards_its_divisions),
         cmocka_unit_test(test_threshold_bound_at_every_scale),
         cmocka_unit_test(test_threshold_keeps_what_is_above_tau),
+        cmocka_unit_test(test_threshold_with_a_largest_rank),
         cmocka_unit_test(test_quiet_matrices_have_rank_0),
         cmocka_unit_test(test_threshold_is_deterministic),
         cmocka_unit_test(test_wrong_inputs),
