@@ -104,6 +104,23 @@ void fl_sketch_clear(struct fl_sketch *sketch)
     sketch->load = 0;
 }
 
+void fl_sketch_clear_cells(struct fl_sketch *sketch, const uint32_t *indices, size_t count)
+{
+    for (unsigned row = 0; row < sketch->shape.rows; row++) {
+        for (size_t i = 0; i < count; i++) {
+            size_t column;
+            int sign;
+            fl_sketch_locate(sketch, row, indices[i], &column, &sign);
+            sketch->cells[row * sketch->shape.columns + column] = 0;
+        }
+    }
+    sketch->load = 0;
+    for (size_t i = 0; i < cell_count(sketch); i++) {
+        uint64_t size = (uint64_t)llabs(sketch->cells[i]);
+        sketch->load = size > sketch->load ? size : sketch->load;
+    }
+}
+
 /* v / unit as an integer, half away from zero; |v| < LEVEL_LIMIT * unit. */
 static int64_t level_of(float v, double per_unit)
 {

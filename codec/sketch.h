@@ -45,7 +45,7 @@ struct fl_sketch_shape {
 struct fl_sketch {
     struct fl_sketch_shape shape;
     int64_t *cells; /* shape (rows, columns), row-major, in units */
-    uint64_t load;  /* bound on every |cell|: sum of |units| inserted; rounded up by scaling */
+    uint64_t load;  /* bound on every |cell|: sum of |units| inserted */
     uint64_t hash[FL_SKETCH_ROWS_MAX][6];
 };
 
@@ -61,6 +61,13 @@ void fl_sketch_free(struct fl_sketch *sketch);
 
 /* Every cell 0 again. */
 void fl_sketch_clear(struct fl_sketch *sketch);
+
+/*
+ * 0 in every cell that one of count indices, each < dim, is put into: masking in the table, with which
+ * FetchSGD takes what it has applied out of its accumulators. Load becomes the largest |cell|.
+ * Source: Rothchild et al. 2020 (FetchSGD) and the authors' code; algorithms.md section 8.3.
+ */
+void fl_sketch_clear_cells(struct fl_sketch *sketch, const uint32_t *indices, size_t count);
 
 /*
  * Adds x, shape (dim). On failure nothing is changed. FL_ERR_SHAPE: dim differs; FL_ERR_NOT_FINITE;

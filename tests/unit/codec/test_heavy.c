@@ -223,6 +223,46 @@ static void test_sketched_sgd_composed(void **state)
     assert_true(sketched < 0.5 * random);
 }
 
+/* FetchSGD: all memory in two tables at the server, momentum and error feedback by linear operations on them,
+ * masking by clearing cells. Four clients that keep nothing. */
+static void test_fetch_sgd_composed(void **state)
+{
+    (void)state;
+    enum { N = 1000, CLIENTS = 4, K = 20, STEPS = 1000 };
+    static float x[N], target[N], gradient[N], zero[N];
+    double before = 0, after = 0;
+    memset(x, 0, sizeof x);
+    draw_fill(target, N, DRAW_PARETO, 1, 8);
+    struct fl_sketch *momentum = sketch_of(zero, N, 400, 1, 1), *error = sketch_of(zero, N, 400, 1, 1);
+    for (int step = 0; step < STEPS; step++) {
+        assert_ok(fl_sketch_scale(momentum, 0.5));
+        for (int c = 0; c < CLIENTS; c++) {
+            for (size_t i = 0; i < N; i++)
+                gradient[i] = 0.005f * (x[i] - target[i] * (1 + 0.5f * (float)(c - 1)));
+            struct fl_sketch *sketch = sketch_of(gradient, N, 400, 1, 1);
+            assert_ok(fl_sketch_merge(momentum, sketch));
+            fl_sketch_free(sketch);
+        }
+        assert_ok(fl_sketch_merge(error, momentum));
+        uint32_t indices[K];
+        size_t count;
+        assert_ok(fl_heavy_top(error, K, indices, &count));
+        for (size_t i = 0; i < count; i++)
+            x[indices[i]] -= (float)fl_sketch_estimate(error, indices[i]);
+        fl_sketch_clear_cells(error, indices, count);
+        fl_sketch_clear_cells(momentum, indices, count);
+        for (size_t i = 0; i < count; i++)
+            assert_true(fl_sketch_estimate(error, indices[i]) == 0);
+    }
+    for (size_t i = 0; i < N; i++) {
+        before += pow(1.25 * target[i], 2);
+        after += pow(x[i] - 1.25 * target[i], 2);
+    }
+    assert_true(after < 0.1 * before);
+    fl_sketch_free(momentum);
+    fl_sketch_free(error);
+}
+
 static void test_survives_any_failed_allocation(void **state)
 {
     (void)state;
@@ -257,6 +297,7 @@ int main(void)
         cmocka_unit_test(test_mix_fills_up_from_the_seed),
         cmocka_unit_test(test_second_round_keeps_the_largest),
         cmocka_unit_test(test_sketched_sgd_composed),
+        cmocka_unit_test(test_fetch_sgd_composed),
         cmocka_unit_test(test_survives_any_failed_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
