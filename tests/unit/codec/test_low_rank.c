@@ -78,6 +78,23 @@ static void test_power_round_is_a_projection(void **state)
     }
 }
 
+/* A zero matrix decodes to zeros, and the warm start that it leaves, all zero, is as good as a random one. */
+static void test_power_round_after_a_zero_matrix(void **state)
+{
+    (void)state;
+    static float zero[600], m[600], out[600];
+    struct fl_low_rank low_rank;
+    fill_rank(m, 30, 20, 2, 1, 1);
+    assert_ok(fl_low_rank_init(&low_rank, 30, 20));
+    assert_ok(fl_low_rank_start(&low_rank, 2, 1));
+    power_round(&low_rank, zero, out);
+    assert_true(squares(out, 600) == 0);
+    for (int round = 0; round < 2; round++)
+        power_round(&low_rank, m, out); /* directions at random, then the matrix's own */
+    assert_true(difference2(m, out, 600) < 1e-11 * squares(m, 600));
+    fl_low_rank_done(&low_rank);
+}
+
 static void test_low_rank_matrices_are_recovered(void **state)
 {
     (void)state;
@@ -393,6 +410,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_power_round_is_a_projection),
+        cmocka_unit_test(test_power_round_after_a_zero_matrix),
         cmocka_unit_test(test_low_rank_matrices_are_recovered),
         cmocka_unit_test(test_warm_start_converges_to_the_best),
         cmocka_unit_test(test_workers_get_the_same_average),
