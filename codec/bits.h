@@ -14,16 +14,23 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words of the stream a
 /* Room that must stay behind the write position: a put stores 8 bytes. */
 #define FL_BITS_SLACK 8
 
+static inline uint64_t fl_bits_load(const uint8_t *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
 struct fl_bit_writer {
     uint8_t *at;  /* next byte to fill */
     uint64_t acc; /* bits not yet given up, fewer than 8 between calls */
     unsigned fill;
 };
 
-/* Appends the low count bits of value, count <= 32, higher bits of value zero. */
-static inline void fl_bits_put(struct fl_bit_writer *writer, uint32_t value, unsigned count)
+/* Appends the low count bits of value, count <= 56, higher bits of value zero. */
+static inline void fl_bits_put(struct fl_bit_writer *writer, uint64_t value, unsigned count)
 {
-    writer->acc |= (uint64_t)value << writer->fill;
+    writer->acc |= value << writer->fill;
     writer->fill += count;
     memcpy(writer->at, &writer->acc, sizeof writer->acc);
     writer->at += writer->fill >> 3;
@@ -43,6 +50,7 @@ struct fl_bit_reader {
     const uint8_t *data;
     size_t size;  /* bytes */
     uint64_t pos; /* bits */
+    size_t extra; /* bytes that may be read behind them, whatever they hold */
 };
 
 /* At least the next 57 bits from pos, zeros past the end. */
@@ -50,10 +58,8 @@ static inline uint64_t fl_bits_peek(const struct fl_bit_reader *reader, uint64_t
 {
     uint64_t byte = pos >> 3;
     uint64_t word = 0;
-    if (reader->size >= 8 && byte <= reader->size - 8) {
-        memcpy(&word, reader->data + byte, sizeof word);
-        return word >> (pos & 7);
-    }
+    if (reader->size >= 8 && byte <= reader->size - 8)
+        return fl_bits_load(reader->data + byte) >> (pos & 7);
     for (unsigned i = 0; byte < reader->size && i < 8; i++, byte++)
         word |= (uint64_t)reader->data[byte] << (8 * i);
     return word >> (pos & 7);

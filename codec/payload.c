@@ -52,43 +52,77 @@ static enum fl_status check_tensor_share(struct check *check, uint32_t index)
     return ++check->tensor_used > share ? FL_ERR_RANGE : FL_OK;
 }
 
-static enum fl_status check_value(struct check *check, uint32_t index, uint32_t word, float *ret_value)
+static enum fl_status check_value(struct check *check, uint32_t index, uint32_t word)
 {
-    struct fl_payload *payload = check->payload;
-    if (payload->on_grid) {
-        int32_t level = (int32_t)word, magnitude = level < 0 ? -level : level;
-        if (magnitude > payload->level_max)
-            payload->level_max = magnitude;
-        *ret_value = (float)((double)level * check->step);
-        return FL_OK;
-    }
-    *ret_value = fl_float_from_bits(word);
+    float value = fl_float_from_bits(word);
     if (!fl_float_bits_finite(word))
         return FL_ERR_NOT_FINITE;
-    switch (payload->kind) {
+    switch (check->payload->kind) {
     case FL_PAYLOAD_THRESHOLD:
-        return fabsf(*ret_value) >= payload->lambda ? FL_OK : FL_ERR_RANGE;
+        return fabsf(value) >= check->payload->lambda ? FL_OK : FL_ERR_RANGE;
     case FL_PAYLOAD_TOPK:
-        return *ret_value != 0 ? FL_OK : FL_ERR_RANGE;
+        return value != 0 ? FL_OK : FL_ERR_RANGE;
     case FL_PAYLOAD_TOPK_TENSOR:
-        return *ret_value != 0 ? check_tensor_share(check, index) : FL_ERR_RANGE;
+        return value != 0 ? check_tensor_share(check, index) : FL_ERR_RANGE;
     default:
         return FL_OK;
     }
 }
 
+/* Levels are in range already; their squares are summed as integers, a group's is below 2^47. */
+static void note_levels(struct check *check, const struct fl_group *group)
+{
+    struct fl_payload *payload = check->payload;
+    int32_t most = payload->level_max;
+    uint64_t squares = 0;
+    for (size_t i = 0; i < group->size; i++) {
+        int32_t level = (int32_t)group->words[i], magnitude = level < 0 ? -level : level;
+        most = magnitude > most ? magnitude : most;
+        squares += (uint64_t)((int64_t)magnitude * magnitude);
+    }
+    payload->level_max = most;
+    payload->max_abs = (float)((double)most * check->step);
+    payload->sum_squares += (double)squares * check->step * check->step;
+}
+
+static double sum_of_squares(const struct fl_group *group)
+{
+    double lane[8] = {0}, sum = 0;
+    for (size_t i = 0; i < group->size; i++) {
+        double value = (double)fl_float_from_bits(group->words[i]);
+        lane[i % 8] += value * value;
+    }
+    for (size_t j = 0; j < 8; j++)
+        sum += lane[j];
+    return sum;
+}
+
+/* Value by value only where the group as a whole might not do. */
 static enum fl_status check_group(void *user, const struct fl_group *group)
 {
     struct check *check = user;
     struct fl_payload *payload = check->payload;
-    for (size_t i = 0; i < group->size; i++) {
-        float value;
-        enum fl_status st = check_value(check, group->indices[i], group->words[i], &value);
-        if (st)
-            return st;
-        payload->sum_squares += (double)value * (double)value;
-        payload->max_abs = fabsf(value) > payload->max_abs ? fabsf(value) : payload->max_abs;
+    uint32_t least = FL_FLOAT_MAGNITUDE, most = 0, wanted = payload->kind == FL_PAYLOAD_TOPK;
+    if (payload->on_grid) {
+        note_levels(check, group);
+        return FL_OK;
     }
+    for (size_t i = 0; i < group->size; i++) {
+        uint32_t magnitude = group->words[i] & FL_FLOAT_MAGNITUDE;
+        least = magnitude < least ? magnitude : least;
+        most = magnitude > most ? magnitude : most;
+    }
+    if (payload->kind == FL_PAYLOAD_THRESHOLD)
+        wanted = fl_float_bits(payload->lambda);
+    if (least < wanted || most >= FL_FLOAT_INFINITY || payload->kind == FL_PAYLOAD_TOPK_TENSOR) {
+        for (size_t i = 0; i < group->size; i++) {
+            enum fl_status st = check_value(check, group->indices[i], group->words[i]);
+            if (st)
+                return st;
+        }
+    }
+    payload->max_abs = fmaxf(payload->max_abs, fl_float_from_bits(most));
+    payload->sum_squares += sum_of_squares(group);
     return FL_OK;
 }
 

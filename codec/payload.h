@@ -53,7 +53,7 @@ struct fl_payload {
     float lambda;                   /* parameter units, 0 where the codec has none */
     int step_log2;                  /* grid step 2^step_log2, 0 where the codec has none */
     int on_grid;                    /* 1: levels, 0: float32 values */
-    double sum_squares;             /* of the decoded values, float64, in index order */
+    double sum_squares;             /* of the decoded values, float64, in an order of our own */
     float max_abs;                  /* largest magnitude among the decoded values */
     int32_t level_max;              /* largest |level|, 0 off the grid */
     size_t directory_at, bodies_at; /* for reader.c: offsets in bytes */

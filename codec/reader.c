@@ -1,5 +1,7 @@
 #include "codec/reader.h"
 
+#include <string.h>
+
 #include "codec/coded.h"
 #include "codec/cursor.h"
 #include "codec/grid.h"
@@ -37,16 +39,15 @@ static enum fl_status get_range(struct fl_cursor *directory, struct fl_cursor *b
     return st ? st : fl_cursor_bytes(bodies, range->floats.size, &range->floats.data);
 }
 
-/* Next size indices of a bitmap; *bit is where to go on. */
-static enum fl_status read_bitmap(const struct range *range, uint64_t *bit, size_t size,
+/* Next size indices of a bitmap, whose position is where to go on. */
+static enum fl_status read_bitmap(const struct range *range, struct fl_bit_reader *bitmap, size_t size,
                                   uint32_t *ret_indices)
 {
     for (size_t i = 0; i < size; i++) {
-        while (*bit < range->elems && !(range->coded.data[*bit / 8] >> (*bit % 8) & 1))
-            ++*bit;
-        if (*bit >= range->elems)
+        uint64_t next = bitmap->pos + fl_bits_get_unary(bitmap, &bitmap->pos, range->elems);
+        if (next >= range->elems)
             return FL_ERR_FORMAT;
-        ret_indices[i] = (uint32_t)(range->start + (*bit)++);
+        ret_indices[i] = (uint32_t)(range->start + next);
     }
     return FL_OK;
 }
@@ -59,43 +60,44 @@ static enum fl_status read_gaps(const struct range *range, struct fl_rice_stream
     enum fl_status st = fl_rice_read(gaps, reader, size, numbers);
     if (st)
         return st;
-    uint64_t end = range->start + range->elems;
+    uint64_t at = *next; /* at most 64 numbers below 2^32 further */
     for (size_t i = 0; i < size; i++) {
-        *next += numbers[i];
-        if (*next >= end)
-            return FL_ERR_RANGE;
-        ret_indices[i] = (uint32_t)(*next)++;
+        at += numbers[i];
+        ret_indices[i] = (uint32_t)at++;
     }
-    return FL_OK;
+    *next = at;
+    return at <= range->start + range->elems ? FL_OK : FL_ERR_RANGE;
 }
 
 static enum fl_status read_levels(struct fl_rice_stream *levels, uint32_t level_min,
                                   struct fl_bit_reader *reader, size_t size, uint32_t *ret_words)
 {
-    uint32_t numbers[FL_RICE_BLOCK], negative[FL_RICE_BLOCK];
-    for (size_t i = 0; i < size; i++)
-        negative[i] = fl_bits_get(reader, &reader->pos, 1);
+    uint32_t numbers[FL_RICE_BLOCK];
+    unsigned low = size < 32 ? (unsigned)size : 32, high = (unsigned)size - low;
+    uint64_t negative = fl_bits_get(reader, &reader->pos, low);
+    negative |= (uint64_t)fl_bits_get(reader, &reader->pos, high) << 32;
     enum fl_status st = fl_rice_read(levels, reader, size, numbers);
     if (st)
         return st;
     for (size_t i = 0; i < size; i++) {
-        uint32_t magnitude = numbers[i] + level_min;
-        ret_words[i] = negative[i] ? 0u - magnitude : magnitude;
+        uint32_t sign = 0u - (uint32_t)(negative >> i & 1);
+        ret_words[i] = ((numbers[i] + level_min) ^ sign) - sign;
     }
     return FL_OK;
 }
 
 /* After the last group: only zero bits to the next whole byte, and no further byte. A bitmap ends with zeros
  * after its last element too. */
-static enum fl_status check_end(const struct range *range, const struct fl_bit_reader *reader, uint64_t bit)
+static enum fl_status check_end(const struct range *range, const struct fl_bit_reader *reader,
+                                const struct fl_bit_reader *bitmap)
 {
     uint64_t pad = (8 - reader->pos % 8) % 8;
     if (reader->pos + pad != (uint64_t)reader->size * 8)
         return FL_ERR_FORMAT;
     if (fl_bits_peek(reader, reader->pos) & ((UINT64_C(1) << pad) - 1))
         return FL_ERR_FORMAT;
-    for (; range->bitmap && bit < (range->elems + 7) / 8 * 8; bit++) {
-        if (range->coded.data[bit / 8] >> (bit % 8) & 1)
+    for (uint64_t bit = bitmap->pos; range->bitmap && bit < (uint64_t)bitmap->size * 8; bit += 56) {
+        if (fl_bits_peek(bitmap, bit))
             return FL_ERR_FORMAT;
     }
     return FL_OK;
@@ -105,32 +107,34 @@ static enum fl_status check_end(const struct range *range, const struct fl_bit_r
 static enum fl_status walk_range(const struct fl_payload *payload, const struct range *range, uint64_t end,
                                  fl_group_fn fn, void *user)
 {
-    uint64_t bitmap_bytes = range->bitmap ? (range->elems + 7) / 8 : 0, bit = 0, next = range->start;
+    uint64_t bitmap_bytes = range->bitmap ? (range->elems + 7) / 8 : 0, next = range->start;
     if (bitmap_bytes > range->coded.size)
         return FL_ERR_TRUNCATED;
-    struct fl_bit_reader reader = {range->coded.data + bitmap_bytes, range->coded.size - (size_t)bitmap_bytes,
-                                   0};
+    struct fl_bit_reader bitmap = {.data = range->coded.data, .size = (size_t)bitmap_bytes};
+    struct fl_bit_reader reader = {.data = range->coded.data + bitmap_bytes,
+                                   .size = range->coded.size - (size_t)bitmap_bytes};
+    reader.extra = (size_t)(payload->bytes.data + payload->bytes.size - (reader.data + reader.size));
     uint32_t level_min = fl_grid_level_min(payload->shift);
     struct fl_rice_stream gaps = fl_layout_gaps(range->elems), levels = fl_layout_levels(level_min);
     struct fl_group group;
     for (size_t at = 0; at < range->count; at += group.size) {
         group.size = range->count - at < FL_RICE_BLOCK ? range->count - at : FL_RICE_BLOCK;
         enum fl_status st = range->bitmap
-                                ? read_bitmap(range, &bit, group.size, group.indices)
+                                ? read_bitmap(range, &bitmap, group.size, group.indices)
                                 : read_gaps(range, &gaps, &reader, &next, group.size, group.indices);
         if (!st && payload->on_grid)
             st = read_levels(&levels, level_min, &reader, group.size, group.words);
         if (st)
             return st;
-        for (size_t i = 0; range->floats.size && i < group.size; i++)
-            group.words[i] = fl_load_le32(range->floats.data + 4 * (at + i));
+        if (range->floats.size)
+            memcpy(group.words, range->floats.data + 4 * at, 4 * group.size);
         st = fn(user, &group);
         if (st)
             return st;
         if (group.indices[group.size - 1] >= end)
             return FL_OK;
     }
-    return check_end(range, &reader, bit);
+    return check_end(range, &reader, &bitmap);
 }
 
 static enum fl_status walk_dense(const struct fl_payload *payload, uint64_t begin, uint64_t end,

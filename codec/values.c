@@ -173,7 +173,7 @@ static enum fl_status open_codes(struct fl_cursor *cursor, size_t count, int huf
     if (st)
         return st;
     size = fl_cursor_left(cursor);
-    reader->codes = (struct fl_bit_reader){cursor->bytes.data + cursor->at, size, 0};
+    reader->codes = (struct fl_bit_reader){.data = cursor->bytes.data + cursor->at, .size = size};
     reader->width = huffman ? 0 : code_width(reader->level_count);
     uint64_t wanted = ((uint64_t)count * reader->width + 7) / 8;
     return huffman || size == wanted ? FL_OK : size < wanted ? FL_ERR_TRUNCATED : FL_ERR_FORMAT;

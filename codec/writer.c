@@ -47,11 +47,9 @@ static enum fl_status put_floats(const uint32_t *words, size_t count, struct fl_
     if (count > (SIZE_MAX >> 2))
         return FL_ERR_LIMIT;
     enum fl_status st = fl_buf_extend(out, count * 4, &at);
-    if (st)
-        return st;
-    for (size_t i = 0; i < count; i++)
-        fl_store_le32(at + 4 * i, words[i]);
-    return FL_OK;
+    if (!st)
+        memcpy(at, words, count * 4); /* little-endian: codec/bits.h */
+    return st;
 }
 
 static size_t group_size(const struct range *range, size_t at)
@@ -62,11 +60,10 @@ static size_t group_size(const struct range *range, size_t at)
 /* Elements skipped before each index of the group that starts at at. */
 static void group_gaps(const struct range *range, size_t at, size_t size, uint32_t *ret_gaps)
 {
-    uint32_t next = at ? range->indices[at - 1] + 1 : (uint32_t)range->start;
-    for (size_t i = 0; i < size; i++) {
-        ret_gaps[i] = range->indices[at + i] - next;
-        next = range->indices[at + i] + 1;
-    }
+    const uint32_t *indices = range->indices + at;
+    ret_gaps[0] = indices[0] - (at ? indices[-1] + 1 : (uint32_t)range->start);
+    for (size_t i = 1; i < size; i++)
+        ret_gaps[i] = indices[i] - indices[i - 1] - 1;
 }
 
 /* Whether one bit an element is no dearer than the blocks of gaps; tried when one element in eight is sent.
@@ -107,12 +104,16 @@ static void put_levels(struct fl_rice_stream *levels, uint32_t level_min, const 
                        struct fl_bit_writer *writer)
 {
     uint32_t numbers[FL_RICE_BLOCK];
-    uint64_t bits;
+    uint64_t bits, negative = 0;
+    for (size_t i = 0; i < size; i++)
+        negative |= (uint64_t)(words[i] >> 31) << i;
     for (size_t i = 0; i < size; i++) {
-        uint32_t negative = words[i] >> 31;
-        fl_bits_put(writer, negative, 1);
-        numbers[i] = (negative ? 0u - words[i] : words[i]) - level_min;
+        uint32_t sign = 0u - (words[i] >> 31);
+        numbers[i] = (words[i] ^ sign) - sign - level_min;
     }
+    fl_bits_put(writer, negative & UINT32_MAX, size < 32 ? (unsigned)size : 32);
+    if (size > 32)
+        fl_bits_put(writer, negative >> 32, (unsigned)size - 32);
     fl_rice_write(levels, fl_rice_choose(levels, numbers, size, &bits), numbers, size, writer);
 }
 
@@ -247,6 +248,25 @@ struct arrays {
     size_t count, at;
 };
 
+/* Where the first index from end on stands: in growing steps, then between the last two. */
+static size_t first_from(const struct arrays *arrays, uint64_t end)
+{
+    size_t low = arrays->at, step = 64;
+    while (arrays->count - low > step && arrays->indices[low + step] < end) {
+        low += step;
+        step *= 2;
+    }
+    size_t high = arrays->count - low > step ? low + step : arrays->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (arrays->indices[middle] < end)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 static size_t slice(void *user, uint64_t begin, uint64_t end, const uint32_t **ret_indices,
                     const uint32_t **ret_words)
 {
@@ -255,8 +275,7 @@ static size_t slice(void *user, uint64_t begin, uint64_t end, const uint32_t **r
     (void)begin;
     *ret_indices = arrays->indices + first;
     *ret_words = arrays->words ? arrays->words + first : NULL;
-    while (arrays->at < arrays->count && arrays->indices[arrays->at] < end)
-        arrays->at++;
+    arrays->at = first_from(arrays, end);
     return arrays->at - first;
 }
 

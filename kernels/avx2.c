@@ -7,8 +7,8 @@
 #include "kernels/tables.h"
 #include "kernels/take.h"
 
-/* From here on (1 in 32) whole vectors are cheaper than walking from survivor to survivor. */
-#define DENSE 32
+/* From here on (1 in 12) whole vectors are cheaper than walking from survivor to survivor. */
+#define DENSE 12
 
 static void add(const float *a, const float *b, float *ret_sum, size_t n)
 {
