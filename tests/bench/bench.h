@@ -32,7 +32,9 @@ struct bench_options {
         .help = "where the server's state goes while it runs: a disk of the kind to be measured"             \
     }
 
+extern const struct fl_command bench_codec;
 extern const struct fl_command bench_footprint;
+extern const struct fl_command bench_kernels;
 extern const struct fl_command bench_round;
 extern const struct fl_command bench_server;
 
