@@ -1,24 +1,60 @@
 #include "codec/rice.h"
 
+#include <string.h>
+
 /*
- * The loops over a block are plain C, inlined into functions that are compiled twice on x86-64: for every
- * processor, and for those that shift by any register and add eight numbers at once (Haswell, Zen and newer).
+ * The loops over a block are plain C, inlined into functions that are compiled again for newer processors of
+ * x86-64; two steps of reading have instructions of their own there.
  */
 #define FL_RICE_LOOP static inline __attribute__((always_inline))
 #if defined(__x86_64__)
-#define FL_RICE_NEWER __attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt")))
+#include <immintrin.h>
 
-static int is_newer(void)
+#define FL_RICE_NEWER  __attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt")))
+#define FL_RICE_VECTOR __attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512vbmi2")))
+
+/* Processors that multiply vectors without carry, Zen 3 and Ice Lake and newer, spread bits quickly. */
+enum fl_rice_level fl_rice_level_here(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-           __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("lzcnt");
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi") ||
+        !__builtin_cpu_supports("bmi2") || !__builtin_cpu_supports("lzcnt"))
+        return FL_RICE_AT_ANY;
+    if (!__builtin_cpu_supports("vpclmulqdq"))
+        return FL_RICE_AT_NEWER;
+    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi2") ? FL_RICE_AT_VECTOR
+                                                                                       : FL_RICE_AT_SPREAD;
+}
+
+FL_RICE_NEWER static inline uint64_t spread_bits(uint64_t bits, uint64_t mask)
+{
+    return _pdep_u64(bits, mask);
+}
+
+FL_RICE_VECTOR static inline void put_positions_by_vector(uint64_t word, uint32_t base,
+                                                          uint32_t *ret_positions)
+{
+    static const uint8_t counting[64] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
+                                         16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
+                                         32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47,
+                                         48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
+    __m512i bytes = _mm512_maskz_compress_epi8(word, _mm512_loadu_si512(counting));
+    __m512i bases = _mm512_set1_epi32((int)base);
+    _mm512_storeu_si512(ret_positions,
+                        _mm512_add_epi32(bases, _mm512_cvtepu8_epi32(_mm512_castsi512_si128(bytes))));
+    _mm512_storeu_si512(ret_positions + 16,
+                        _mm512_add_epi32(bases, _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(bytes, 1))));
+    _mm512_storeu_si512(ret_positions + 32,
+                        _mm512_add_epi32(bases, _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(bytes, 2))));
+    _mm512_storeu_si512(ret_positions + 48,
+                        _mm512_add_epi32(bases, _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(bytes, 3))));
 }
 #else
 #define FL_RICE_NEWER
+#define FL_RICE_VECTOR
 
-static int is_newer(void)
+enum fl_rice_level fl_rice_level_here(void)
 {
-    return 0;
+    return FL_RICE_AT_ANY;
 }
 #endif
 
@@ -98,8 +134,8 @@ unsigned fl_rice_choose(const struct fl_rice_stream *stream, const uint32_t *num
 {
     if (count < FL_RICE_BLOCK)
         return choose(stream, numbers, count, ret_bits);
-    return is_newer() ? choose_newer(stream, numbers, ret_bits)
-                      : choose(stream, numbers, FL_RICE_BLOCK, ret_bits);
+    return fl_rice_level_here() >= FL_RICE_AT_NEWER ? choose_newer(stream, numbers, ret_bits)
+                                                    : choose(stream, numbers, FL_RICE_BLOCK, ret_bits);
 }
 
 /* Fixed-width numbers, as many at once as fit into one put. */
@@ -120,26 +156,28 @@ FL_RICE_LOOP void put_fixed(struct fl_bit_writer *target, const uint32_t *number
     *target = writer;
 }
 
-/* The quotients by 2^k in unary: ones are set in a word until it is full. */
-FL_RICE_LOOP void put_quotients(struct fl_bit_writer *writer, const uint32_t *numbers, size_t count,
+/* The quotients by 2^k in unary, four at once where these are not too long. */
+FL_RICE_LOOP void put_quotients(struct fl_bit_writer *target, const uint32_t *numbers, size_t count,
                                 unsigned k)
 {
-    uint8_t *at = writer->at;
-    uint64_t acc = writer->acc, fill = writer->fill;
-    for (size_t i = 0; i < count; i++) {
-        uint64_t one = fill + (numbers[i] >> k);
-        for (; one >= 64; one -= 64) {
-            memcpy(at, &acc, sizeof acc);
-            at += sizeof acc;
-            acc = 0;
+    struct fl_bit_writer writer = *target;
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        uint64_t first = numbers[i] >> k, second = first + 1 + (numbers[i + 1] >> k),
+                 third = second + 1 + (numbers[i + 2] >> k), fourth = third + 1 + (numbers[i + 3] >> k);
+        if (fourth < 56) {
+            fl_bits_put(&writer,
+                        UINT64_C(1) << first | UINT64_C(1) << second | UINT64_C(1) << third |
+                            UINT64_C(1) << fourth,
+                        (unsigned)fourth + 1);
+        } else {
+            for (size_t j = i; j < i + 4; j++)
+                fl_bits_put_unary(&writer, numbers[j] >> k);
         }
-        acc |= UINT64_C(1) << one;
-        fill = one + 1;
     }
-    memcpy(at, &acc, sizeof acc);
-    writer->at = at + (fill >> 3);
-    writer->acc = fill < 64 ? acc >> (fill & ~UINT64_C(7)) : 0;
-    writer->fill = (unsigned)fill & 7;
+    for (; i < count; i++)
+        fl_bits_put_unary(&writer, numbers[i] >> k);
+    *target = writer;
 }
 
 FL_RICE_LOOP void write_block(struct fl_rice_stream *stream, unsigned parameter, const uint32_t *numbers,
@@ -168,7 +206,7 @@ FL_RICE_NEWER static void write_newer(struct fl_rice_stream *stream, unsigned pa
 void fl_rice_write(struct fl_rice_stream *stream, unsigned parameter, const uint32_t *numbers, size_t count,
                    struct fl_bit_writer *writer)
 {
-    if (is_newer())
+    if (fl_rice_level_here() >= FL_RICE_AT_NEWER)
         write_newer(stream, parameter, numbers, count, writer);
     else
         write_block(stream, parameter, numbers, count, writer);
@@ -192,51 +230,151 @@ static enum fl_status read_parameter(struct fl_rice_stream *stream, struct fl_bi
     return FL_OK;
 }
 
+/* Ones that are looked for without asking whether there are so many. */
+#define AT_ONCE 8
+/* Where the bit before the first of a row of unary numbers is said to be. */
+#define ORIGIN 7
+
+/* base plus the position of the lowest so many ones; ret_positions holds a block more. */
+FL_RICE_LOOP void put_positions(uint64_t word, size_t ones, uint32_t base, enum fl_rice_level level,
+                                uint32_t *ret_positions)
+{
+#if defined(__x86_64__)
+    if (level == FL_RICE_AT_VECTOR) {
+        put_positions_by_vector(word, base, ret_positions);
+        return;
+    }
+#endif
+    for (size_t i = 0; i < ones; i += AT_ONCE) {
+        for (size_t j = 0; j < AT_ONCE; j++, word &= word - 1)
+            ret_positions[i + j] = base + (unsigned)__builtin_ctzll(word | UINT64_C(1) << 63);
+    }
+}
+
+/* Where the ones of count unary numbers are, from ORIGIN for the bit before the first number on; ret_ones
+ * holds three blocks. Returns 0 when they might pass the bytes that may be read. */
+FL_RICE_LOOP int find_ones(const struct fl_bit_reader *reader, uint64_t first, size_t count,
+                           enum fl_rice_level level, uint32_t *ret_ones)
+{
+    uint64_t readable = (uint64_t)reader->size + reader->extra, byte = first >> 3;
+    uint32_t base = ORIGIN + 1 - (uint32_t)(first & 7);
+    for (size_t found = 0; found < count; byte += 8, base += 64) {
+        if (byte + 8 > readable || base > UINT32_MAX / 2)
+            return 0;
+        uint64_t word = fl_bits_load(reader->data + byte);
+        if (byte == first >> 3) /* what stands before is not of them */
+            word &= ~UINT64_C(0) << (first & 7);
+        size_t ones = (size_t)__builtin_popcountll(word);
+        put_positions(word, ones < count - found ? ones : count - found, base, level, ret_ones + found);
+        found += ones;
+    }
+    return 1;
+}
+
+/* Numbers of width bits from first on, two at a time where a processor can spread bits; the bytes that hold
+ * them and 8 more may be read. ret_numbers holds an even number. */
+FL_RICE_LOOP void get_fixed(const struct fl_bit_reader *reader, uint64_t first, size_t count, unsigned width,
+                            enum fl_rice_level level, uint32_t *ret_numbers)
+{
+    uint64_t mask = (UINT64_C(1) << width) - 1, pos = first;
+#if defined(__x86_64__)
+    if (level >= FL_RICE_AT_SPREAD) {
+        for (size_t i = 0; i < count; i += 2, pos += 2 * width) {
+            uint64_t word = fl_bits_load(reader->data + (pos >> 3)) >> (pos & 7);
+            uint64_t two = spread_bits(word, mask << 32 | mask);
+            memcpy(ret_numbers + i, &two, sizeof two);
+        }
+        return;
+    }
+#endif
+    for (size_t i = 0; i < count; i++, pos += width)
+        ret_numbers[i] = (uint32_t)(fl_bits_load(reader->data + (pos >> 3)) >> (pos & 7) & mask);
+}
+
 /*
- * A block of Rice code, word by word. Returns 0, and the block has to be read again with care, when it might
- * pass the bytes that may be read, pass the end, or hold a number above the stream's most.
+ * A block of Rice code, all its parts at once. Returns 0, and the block has to be read again with care, when
+ * it might pass the bytes that may be read, pass the end, or hold a number above the stream's most.
  */
 FL_RICE_LOOP int read_quickly(const struct fl_rice_stream *stream, struct fl_bit_reader *reader, size_t count,
-                              uint32_t *ret_numbers)
+                              enum fl_rice_level level, uint32_t *ret_numbers)
 {
     unsigned k = stream->parameter;
-    uint64_t readable = (uint64_t)reader->size + reader->extra, pos = reader->pos, last = pos + count * k,
-             before = last - 1, any = 0, mask = (UINT64_C(1) << k) - 1;
-    const uint8_t *data = reader->data;
-    size_t i = 0;
-    for (uint64_t byte = last >> 3, skip = last & 7; i < count; byte += 8, skip = 0) {
-        if (byte + 8 > readable)
-            return 0;
-        uint64_t word = fl_bits_load(data + byte) & ~UINT64_C(0) << skip;
-        for (; word && i < count; i++, word &= word - 1, pos += k) {
-            uint64_t one = byte * 8 + (unsigned)__builtin_ctzll(word);
-            uint64_t remainder = fl_bits_load(data + (pos >> 3)) >> (pos & 7) & mask;
-            uint64_t number = (one - before - 1) << k | remainder;
-            any |= number;
-            ret_numbers[i] = (uint32_t)number;
-            before = one;
-        }
-    }
-    if (any > stream->most || before + 1 > (uint64_t)reader->size * 8)
+    uint64_t first = reader->pos + count * k;
+    uint32_t ones[3 * FL_RICE_BLOCK + 1], remainders[FL_RICE_BLOCK], any = 0, quotients = 0;
+    if (k > 28 || !find_ones(reader, first, count, level, ones + 1))
         return 0;
-    reader->pos = before + 1;
+    ones[0] = ORIGIN;
+    get_fixed(reader, reader->pos, count, k, level, remainders);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t quotient = ones[i + 1] - ones[i] - 1;
+        ret_numbers[i] = quotient << k | remainders[i];
+        quotients |= quotient;
+        any |= ret_numbers[i];
+    }
+    uint64_t end = first + ones[count] - ORIGIN;
+    if ((uint64_t)quotients << k > UINT32_MAX || any > stream->most || end > (uint64_t)reader->size * 8)
+        return 0;
+    reader->pos = end;
     return 1;
+}
+
+/* Inlined with a constant level, and a constant count for whole blocks. */
+FL_RICE_LOOP int read_at(enum fl_rice_level level, const struct fl_rice_stream *stream,
+                         struct fl_bit_reader *reader, size_t count, uint32_t *ret_numbers)
+{
+    return count == FL_RICE_BLOCK ? read_quickly(stream, reader, FL_RICE_BLOCK, level, ret_numbers)
+                                  : read_quickly(stream, reader, count, level, ret_numbers);
 }
 
 FL_RICE_NEWER static int read_newer(const struct fl_rice_stream *stream, struct fl_bit_reader *reader,
                                     size_t count, uint32_t *ret_numbers)
 {
-    return read_quickly(stream, reader, count, ret_numbers);
+    return read_at(FL_RICE_AT_NEWER, stream, reader, count, ret_numbers);
+}
+
+FL_RICE_NEWER static int read_spread(const struct fl_rice_stream *stream, struct fl_bit_reader *reader,
+                                     size_t count, uint32_t *ret_numbers)
+{
+    return read_at(FL_RICE_AT_SPREAD, stream, reader, count, ret_numbers);
+}
+
+FL_RICE_VECTOR static int read_vector(const struct fl_rice_stream *stream, struct fl_bit_reader *reader,
+                                      size_t count, uint32_t *ret_numbers)
+{
+    return read_at(FL_RICE_AT_VECTOR, stream, reader, count, ret_numbers);
+}
+
+static int read_fast(enum fl_rice_level level, const struct fl_rice_stream *stream,
+                     struct fl_bit_reader *reader, size_t count, uint32_t *ret_numbers)
+{
+    switch (stream->parameter == FL_RICE_PLAIN ? FL_RICE_AT_CAREFUL : level) {
+    case FL_RICE_AT_CAREFUL:
+        return 0;
+    case FL_RICE_AT_ANY:
+        return read_at(FL_RICE_AT_ANY, stream, reader, count, ret_numbers);
+    case FL_RICE_AT_NEWER:
+        return read_newer(stream, reader, count, ret_numbers);
+    case FL_RICE_AT_SPREAD:
+        return read_spread(stream, reader, count, ret_numbers);
+    case FL_RICE_AT_VECTOR:
+        return read_vector(stream, reader, count, ret_numbers);
+    }
+    return 0;
 }
 
 enum fl_status fl_rice_read(struct fl_rice_stream *stream, struct fl_bit_reader *reader, size_t count,
                             uint32_t *ret_numbers)
 {
+    return fl_rice_read_at(fl_rice_level_here(), stream, reader, count, ret_numbers);
+}
+
+enum fl_status fl_rice_read_at(enum fl_rice_level level, struct fl_rice_stream *stream,
+                               struct fl_bit_reader *reader, size_t count, uint32_t *ret_numbers)
+{
     enum fl_status st = read_parameter(stream, reader);
     if (st)
         return st;
-    if (stream->parameter != FL_RICE_PLAIN && (is_newer() ? read_newer(stream, reader, count, ret_numbers)
-                                                          : read_quickly(stream, reader, count, ret_numbers)))
+    if (read_fast(level, stream, reader, count, ret_numbers))
         return FL_OK;
     uint64_t over = 0, pos = reader->pos;
     if (stream->parameter == FL_RICE_PLAIN) {

@@ -40,4 +40,21 @@ void fl_rice_write(struct fl_rice_stream *stream, unsigned parameter, const uint
 FL_MUST_CHECK enum fl_status fl_rice_read(struct fl_rice_stream *stream, struct fl_bit_reader *reader,
                                           size_t count, uint32_t *ret_numbers);
 
+/* How a block can be read; all give the same numbers, and the same failures. */
+enum fl_rice_level {
+    FL_RICE_AT_CAREFUL, /* number by number: what the others are compared with, and what they leave to it */
+    FL_RICE_AT_ANY,     /* every processor */
+    FL_RICE_AT_NEWER,   /* shifts by any register, eight numbers at once: Haswell, Zen */
+    FL_RICE_AT_SPREAD,  /* and spreads bits quickly, which the first that could took very long for */
+    FL_RICE_AT_VECTOR,  /* and compresses 64 bytes at once: Ice Lake, Zen 4 */
+};
+
+/* What fl_rice_read() takes: the last that this processor can do. */
+enum fl_rice_level fl_rice_level_here(void);
+
+/* fl_rice_read() at a level up to that. */
+FL_MUST_CHECK enum fl_status fl_rice_read_at(enum fl_rice_level level, struct fl_rice_stream *stream,
+                                             struct fl_bit_reader *reader, size_t count,
+                                             uint32_t *ret_numbers);
+
 #endif
