@@ -166,9 +166,36 @@ enum fl_status fl_huffman_encoder_init(const uint8_t *lengths, size_t symbols,
     return FL_OK;
 }
 
+/*
+ * An entry of the look-up: bits 0-3 the bits of all codes that lie wholly in the bits looked up, at most
+ * ENTRY_SYMBOLS of them; 4-7 how many codes; 8-11 bits of the first; from 16 on a byte for each symbol.
+ */
+#define ENTRY_SYMBOLS     6
+#define ENTRY_ALL_BITS(e) ((unsigned)(e)&15)
+#define ENTRY_COUNT(e)    ((unsigned)((e) >> 4) & 15)
+#define ENTRY_BITS(e)     ((unsigned)((e) >> 8) & 15)
+#define LOOKUP_MASK       ((1u << FL_HUFFMAN_LOOKUP_BITS) - 1)
+
+/* The entry for these bits; single: symbol * 16 + length of the first code, 0 where it is longer. */
+static uint64_t join_codes(const uint16_t *single, unsigned bits)
+{
+    uint64_t entry = 0;
+    unsigned used = 0, count = 0;
+    while (count < ENTRY_SYMBOLS) {
+        unsigned code = single[bits >> used], length = code & 15;
+        if (!code || used + length > FL_HUFFMAN_LOOKUP_BITS)
+            break;
+        entry |= (uint64_t)(code >> 4) << (16 + 8 * count) | (count ? 0 : length << 8);
+        used += length;
+        count++;
+    }
+    return entry | count << 4 | used;
+}
+
 enum fl_status fl_huffman_decoder_init(const uint8_t *lengths, size_t symbols,
                                        struct fl_huffman_decoder *ret_decoder)
 {
+    uint16_t single[1 << FL_HUFFMAN_LOOKUP_BITS] = {0};
     enum fl_status st = check_lengths(lengths, symbols);
     if (st)
         return st;
@@ -178,10 +205,12 @@ enum fl_status fl_huffman_decoder_init(const uint8_t *lengths, size_t symbols,
         for (unsigned i = 0; i < ret_decoder->count[length]; i++) {
             uint8_t symbol = ret_decoder->sorted[ret_decoder->offset[length] + i];
             uint32_t bits = reversed(ret_decoder->first[length] + i, length);
-            for (; bits < 1u << FL_HUFFMAN_LOOKUP_BITS; bits += 1u << length)
-                ret_decoder->lookup[bits] = (uint16_t)(symbol * 16u + length);
+            for (; bits <= LOOKUP_MASK; bits += 1u << length)
+                single[bits] = (uint16_t)(symbol * 16u + length);
         }
     }
+    for (unsigned bits = 0; bits <= LOOKUP_MASK; bits++)
+        ret_decoder->lookup[bits] = join_codes(single, bits);
     return FL_OK;
 }
 
@@ -212,25 +241,43 @@ static unsigned read_long(const struct fl_huffman_decoder *decoder, uint64_t wor
     return length;
 }
 
+/* Reads one symbol at pos; returns the bits of its code. */
+static unsigned read_one(const struct fl_huffman_decoder *decoder, uint64_t word, uint8_t *ret_symbol)
+{
+    uint64_t entry = decoder->lookup[word & LOOKUP_MASK];
+    if (!entry)
+        return read_long(decoder, word, ret_symbol);
+    *ret_symbol = (uint8_t)(entry >> 16);
+    return ENTRY_BITS(entry);
+}
+
 enum fl_status fl_huffman_read(const struct fl_huffman_decoder *decoder, struct fl_bit_reader *reader,
                                size_t count, uint8_t *ret_values)
 {
     uint64_t end = (uint64_t)reader->size * 8, pos = reader->pos;
+    size_t i = 0;
     if (pos > end || count > end - pos)
         return FL_ERR_TRUNCATED;
-    for (size_t i = 0; i < count;) {
-        uint64_t word = fl_bits_peek(reader, pos);
-        /* 57 bits hold at least three codes */
-        for (size_t stop = count - i < 3 ? count : i + 3; i < stop; i++) {
-            unsigned entry = decoder->lookup[word & ((1u << FL_HUFFMAN_LOOKUP_BITS) - 1)],
-                     length = entry & 15;
-            ret_values[i] = (uint8_t)(entry >> 4);
-            if (!entry)
-                length = read_long(decoder, word, &ret_values[i]);
-            word >>= length;
-            pos += length;
+    while (count - i >= 5 * 8) {
+        uint64_t word = fl_bits_peek(reader, pos), entry;
+        unsigned used = 0;
+        /* 57 bits hold four look-ups and a long code; a look-up stores 8 bytes, of which the last are written
+         * again */
+        for (int k = 0; k < 5; k++) {
+            entry = decoder->lookup[word >> used & LOOKUP_MASK];
+            if (!entry) {
+                used += read_long(decoder, word >> used, &ret_values[i++]);
+                break;
+            }
+            uint64_t symbols = entry >> 16;
+            memcpy(ret_values + i, &symbols, sizeof symbols);
+            i += ENTRY_COUNT(entry);
+            used += ENTRY_ALL_BITS(entry);
         }
+        pos += used;
     }
+    for (; i < count; i++)
+        pos += read_one(decoder, fl_bits_peek(reader, pos), &ret_values[i]);
     if (pos > end)
         return FL_ERR_TRUNCATED;
     reader->pos = pos;

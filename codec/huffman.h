@@ -31,11 +31,12 @@ struct fl_huffman_encoder {
 };
 
 struct fl_huffman_decoder {
-    uint16_t lookup[1 << FL_HUFFMAN_LOOKUP_BITS]; /* symbol * 16 + length; 0 where the code is longer */
-    uint16_t first[FL_HUFFMAN_LENGTH_MAX + 1];    /* first code of each length */
-    uint16_t count[FL_HUFFMAN_LENGTH_MAX + 1];    /* codes of each length */
-    uint16_t offset[FL_HUFFMAN_LENGTH_MAX + 1];   /* of the first code's symbol in sorted */
-    uint8_t sorted[FL_HUFFMAN_SYMBOLS_MAX];       /* symbols by length, then by number */
+    /* By the next bits: what they are the codes of, see huffman.c; 0 where the first code is longer. */
+    uint64_t lookup[1 << FL_HUFFMAN_LOOKUP_BITS];
+    uint16_t first[FL_HUFFMAN_LENGTH_MAX + 1];  /* first code of each length */
+    uint16_t count[FL_HUFFMAN_LENGTH_MAX + 1];  /* codes of each length */
+    uint16_t offset[FL_HUFFMAN_LENGTH_MAX + 1]; /* of the first code's symbol in sorted */
+    uint8_t sorted[FL_HUFFMAN_SYMBOLS_MAX];     /* symbols by length, then by number */
 };
 
 /*
