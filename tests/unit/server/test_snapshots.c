@@ -1,23 +1,30 @@
 /* Which versions can be fetched as snapshots, and for how long (rule R16). */
 #include "test.h"
 
+#include <dirent.h>
+
 #include "bench.h"
 #include "codec/downlink.h"
 
 #define KEEP_MS 10000
 
-static struct bench *start(struct fl_run_spec *spec, size_t kept)
+static struct bench *start_run(struct fl_run_spec *spec, size_t kept, int keep_updates)
 {
     struct bench *bench = calloc(1, sizeof *bench);
 
     *spec = bench_spec("run", 1, 30);
-    spec->keep_updates = 0;
+    spec->keep_updates = keep_updates;
     bench_init(bench, 1);
     bench->snapshots = (struct fl_snapshot_limits){kept, KEEP_MS};
     bench_restart(bench);
     bench_enrol(bench, 1);
     bench_create_run(bench, spec);
     return bench;
+}
+
+static struct bench *start(struct fl_run_spec *spec, size_t kept)
+{
+    return start_run(spec, kept, 0);
 }
 
 static void stop(struct bench *bench)
@@ -75,6 +82,21 @@ static int goes_on(struct bench *bench, const struct fl_version *version)
 static uint64_t count_kept(struct bench *bench)
 {
     return bench_status(bench, "run").snapshots;
+}
+
+/* State blobs on the disk. */
+static size_t count_states(const struct bench *bench)
+{
+    char path[100];
+    size_t count = 0;
+
+    snprintf(path, sizeof path, "%s/blobs", bench->dir);
+    DIR *folder = opendir(path);
+    assert_non_null(folder);
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
+        count += strstr(entry->d_name, ".state") != NULL;
+    closedir(folder);
+    return count;
 }
 
 static void pass_time(struct bench *bench, uint64_t ms)
@@ -236,6 +258,29 @@ static void test_R16_downloads_go_on_after_a_restart(void **state)
     stop(bench);
 }
 
+/* Nobody downloads anything, yet a start and a failed turn take the newest for one whose download has just
+ * begun. With and without the version 0 that keep_updates keeps. */
+static void test_R16_restarts_and_failed_turns_take_no_more_of_the_disk(void **state)
+{
+    (void)state;
+    for (int keep_updates = 0; keep_updates < 2; keep_updates++) {
+        struct fl_run_spec spec;
+        struct bench *bench = start_run(&spec, 2, keep_updates);
+
+        for (int i = 0; i < 8; i++) {
+            if (i % 2) {
+                bench_restart(bench);
+            } else {
+                bench_fail_write(bench, 2); /* the commit */
+                assert_status(bench_turn(bench, 1), FL_ERR_IO);
+            }
+            publish(bench, &spec);
+            assert_true(count_states(bench) <= 2 + 1 + (size_t)keep_updates);
+        }
+        stop(bench);
+    }
+}
+
 static void test_R16_the_last_version_of_an_ended_run_needs_no_place(void **state)
 {
     (void)state;
@@ -270,6 +315,7 @@ int main(void)
         cmocka_unit_test(test_R16_R19_a_large_delta_comes_where_no_newer_snapshot_does),
         cmocka_unit_test(test_R16_the_rest_of_a_download_is_not_counted_again),
         cmocka_unit_test(test_R16_downloads_go_on_after_a_restart),
+        cmocka_unit_test(test_R16_restarts_and_failed_turns_take_no_more_of_the_disk),
         cmocka_unit_test(test_R16_the_last_version_of_an_ended_run_needs_no_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
