@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "codec/coded.h"
+#include "codec/factored.h"
 #include "codec/floats.h"
 #include "codec/grid.h"
 #include "codec/layout.h"
@@ -227,13 +228,29 @@ static const struct fl_codec codecs[] = {
      .uses_bits = 1,
      .uses_bucket = 1,
      .summary = "the largest magnitudes, quantised as in qsgd (Qsparse-local-SGD)"},
+    {.id = FL_CODEC_POWER_SGD,
+     .name = "power-sgd",
+     .class = FL_CLASS_CONTRACTION,
+     .kind = FL_PAYLOAD_FACTORED,
+     .encode = fl_factored_encode,
+     .uses_rank = 1,
+     .uses_tensors = 1,
+     .summary = "each matrix as factors of one rank, vectors as float32 (PowerSGD)"},
+    {.id = FL_CODEC_LOW_RANK,
+     .name = "low-rank",
+     .class = FL_CLASS_ABSOLUTE,
+     .kind = FL_PAYLOAD_FACTORED,
+     .encode = fl_factored_encode,
+     .uses_lambda = 1,
+     .uses_tensors = 1,
+     .summary = "each matrix as factors of the rank that keeps its error under lambda, vectors as float32"},
 };
 
 const char *const fl_codec_names[] = {
-    "dense",     "threshold",    "int-threshold", "topk",     "topk-tensor", "topk-bf16",
-    "topk-fp16", "random-k",     "random-block",  "grbs",     "sign",        "one-bit",
-    "tree-8",    "tree-8-fixed", "qsgd",          "qsgd-max", "nuqsgd",      "terngrad",
-    "alq",       "alq-n",        "amq",           "amq-n",    "qsparse",     NULL};
+    "dense",    "threshold",    "int-threshold", "topk",     "topk-tensor", "topk-bf16", "topk-fp16",
+    "random-k", "random-block", "grbs",          "sign",     "one-bit",     "tree-8",    "tree-8-fixed",
+    "qsgd",     "qsgd-max",     "nuqsgd",        "terngrad", "alq",         "alq-n",     "amq",
+    "amq-n",    "qsparse",      "power-sgd",     "low-rank", NULL};
 
 #define CODEC_COUNT (sizeof codecs / sizeof codecs[0])
 
@@ -263,7 +280,7 @@ const struct fl_codec *fl_codec_find_id(unsigned id)
 
 int fl_codec_is_exact(const struct fl_codec *codec)
 {
-    return fl_codec_has_feedback(codec) &&
+    return fl_codec_has_feedback(codec) && codec->kind != FL_PAYLOAD_FACTORED &&
            !(codec->kind == FL_PAYLOAD_CODED && codec->values == FL_VALUES_LEVELS);
 }
 

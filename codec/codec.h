@@ -40,6 +40,8 @@ enum fl_codec_id {
     FL_CODEC_AMQ,
     FL_CODEC_AMQ_N,
     FL_CODEC_QSPARSE,
+    FL_CODEC_POWER_SGD, /* this one and the next: codec/factored.h */
+    FL_CODEC_LOW_RANK,
 };
 
 /* What is promised of q, the decoded payload of p (algorithms.md section 0). */

@@ -5,6 +5,7 @@
 #include "codec/coded.h"
 #include "codec/cursor.h"
 #include "codec/downlink.h"
+#include "codec/factored.h"
 #include "codec/floats.h"
 #include "codec/layout.h"
 #include "codec/reader.h"
@@ -179,6 +180,8 @@ static enum fl_status check_header(const struct fl_codec_params *params, size_t 
         return st;
     if (wire_dim != dim)
         return FL_ERR_SHAPE;
+    if (payload->kind == FL_PAYLOAD_FACTORED)
+        return payload->bitmap ? FL_ERR_FORMAT : fl_factored_check_head(params, cursor, payload);
     if (payload->kind == FL_PAYLOAD_CODED)
         return payload->bitmap ? FL_ERR_FORMAT
                                : fl_coded_check_head(params, most_coordinates(params, dim), cursor, payload);
@@ -233,7 +236,7 @@ static enum fl_status check_payload(const struct fl_codec_params *params, size_t
     struct fl_cursor cursor = {.bytes = bytes};
     struct check check = {.payload = &payload, .params = params};
     enum fl_status st = check_header(params, dim, &cursor, &payload);
-    if (!st && kind != FL_PAYLOAD_CODED) /* which has its parts after the header's forms */
+    if (!st && kind != FL_PAYLOAD_CODED && kind != FL_PAYLOAD_FACTORED) /* which have found their parts */
         st = check_parts(&payload, &cursor);
     if (st)
         return st;

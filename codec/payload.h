@@ -22,9 +22,10 @@ enum fl_payload_kind {
     FL_PAYLOAD_INT_THRESHOLD = 3,
     FL_PAYLOAD_TOPK = 4,
     FL_PAYLOAD_TOPK_TENSOR = 5,
-    FL_PAYLOAD_ASSIGN = 6,  /* a sparse assignment (downlink delta): values replace. No codec of params. */
-    FL_PAYLOAD_CODED = 7,   /* a support and values in one of several forms */
-    FL_PAYLOAD_SUPPORT = 8, /* coordinates without values: inside kind 7 only */
+    FL_PAYLOAD_ASSIGN = 6,   /* a sparse assignment (downlink delta): values replace. No codec of params. */
+    FL_PAYLOAD_CODED = 7,    /* a support and values in one of several forms */
+    FL_PAYLOAD_SUPPORT = 8,  /* coordinates without values: inside kind 7 only */
+    FL_PAYLOAD_FACTORED = 9, /* each tensor as factors of low rank, or as it is */
 };
 
 /* Kind 7: which coordinates the values belong to. */
@@ -61,6 +62,8 @@ struct fl_payload {
         shift;               /* for reader.c: size of a range, mode of a single range, 2 lambda / step */
     struct fl_bytes support; /* kind 7, listed: the payload of kind 8, which the offsets are of */
     struct fl_bytes values;  /* kind 7 */
+    const struct fl_codec_tensor *tensors; /* kind 9: borrows those of params */
+    size_t tensor_count;
     enum fl_support_form support_form;
     struct fl_support seeded; /* kind 7, from a seed: before its first step; borrows the params' tensors */
     enum fl_value_form value_form;

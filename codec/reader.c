@@ -4,6 +4,7 @@
 
 #include "codec/coded.h"
 #include "codec/cursor.h"
+#include "codec/factored.h"
 #include "codec/grid.h"
 #include "codec/layout.h"
 
@@ -160,6 +161,8 @@ enum fl_status fl_payload_walk(const struct fl_payload *payload, uint64_t begin,
 {
     if (payload->kind == FL_PAYLOAD_DENSE)
         return walk_dense(payload, begin, end, fn, user);
+    if (payload->kind == FL_PAYLOAD_FACTORED)
+        return fl_factored_walk(payload, begin, end, fn, user);
     if (payload->kind == FL_PAYLOAD_CODED)
         return fl_coded_walk(payload, end, fn, user);
     if (!payload->count)

@@ -33,7 +33,9 @@ def agreed(case):
     step = Fraction(2) ** int(case["step"]) if "step" in case else None
     ratio = float(case["ratio"]) if "ratio" in case else None
     tensors = [int(elems) for elems in case["tensors"].split()] if "tensors" in case else None
-    return dict(codec=codec, d=int(d), lam=lam, step=step, ratio=ratio, tensors=tensors)
+    shapes = [tuple(int(n) for n in shape.split("x")) for shape in case.get("shapes", "").split()]
+    rank = int(case["rank"]) if "rank" in case else None
+    return dict(shapes=shapes, rank=rank, codec=codec, d=int(d), lam=lam, step=step, ratio=ratio, tensors=tensors)
 
 
 def top(values, k):
@@ -55,7 +57,7 @@ def half(codec, value):
     return max(-most, min(most, rounded))
 
 
-def compress(p, codec, d, lam, step, ratio, tensors):
+def compress(p, codec, d, lam, step, ratio, tensors, **_):
     """The output by the definition of the codec; p and the result map index to Fraction, zeros left out."""
     if codec in ("topk-bf16", "topk-fp16"):
         sent = top(p, wire.top_count(ratio, d))

@@ -11,7 +11,7 @@ import struct
 from collections import namedtuple
 from fractions import Fraction
 
-DENSE, THRESHOLD, INT_THRESHOLD, TOPK, TOPK_TENSOR, ASSIGN, CODED, SUPPORT = 1, 2, 3, 4, 5, 6, 7, 8
+DENSE, THRESHOLD, INT_THRESHOLD, TOPK, TOPK_TENSOR, ASSIGN, CODED, SUPPORT, FACTORED = 1, 2, 3, 4, 5, 6, 7, 8, 9
 NAMES = {DENSE: "dense", THRESHOLD: "threshold", INT_THRESHOLD: "int-threshold", TOPK: "topk",
          TOPK_TENSOR: "topk-tensor", ASSIGN: "assign", CODED: "coded"}
 ALL, LISTED = 0, 1  # supports of kind 7
@@ -182,7 +182,10 @@ def decode_ranges(kind, level_min, d, count, bitmap, rest):
 
 def single(value):
     """A float64 rounded to float32."""
-    return struct.unpack("<f", struct.pack("<f", value))[0]
+    try:
+        return struct.unpack("<f", struct.pack("<f", value))[0]
+    except OverflowError:
+        return math.inf
 
 
 def huffman_lengths(data, size):
@@ -300,8 +303,36 @@ def top_count(ratio, elems):
     return max(1, math.floor(ratio * elems))
 
 
-def decode_agreed(payload, codec, d, lam=None, step=None, ratio=None, tensors=None):
+def decode_factored(data, codec, d, shapes, rank=None):
+    """Kind 9, which only the shapes of the tensors can tell apart."""
+    rest = Bytes(bytes(data))
+    need(rest.take(1)[0] == FACTORED | 1 << 4 and rest.varint() == d, "another kind, version or size")
+    items = []
+    for a, b in shapes:
+        form = rest.varint()
+        if not form:
+            values = floats(rest.take(4 * a * b))
+        else:
+            r = form - 1
+            need(r * (a + b) < a * b and (rank is None or r <= rank), "rank out of range")
+            left, right = floats(rest.take(4 * r * a)), floats(rest.take(4 * r * b))
+            values = []
+            for i in range(a):
+                for j in range(b):
+                    total = 0.0
+                    for k in range(r):
+                        total += left[k * a + i] * right[k * b + j]
+                    values.append(single(total))
+        items += values
+    need(rest.left() == 0, "bytes left over")
+    need(all(math.isfinite(value) for value in items), "value is not finite")
+    return Payload(codec, d, None, None, list(enumerate(items)))
+
+
+def decode_agreed(payload, codec, d, lam=None, step=None, ratio=None, tensors=None, shapes=None, rank=None):
     """decode(), and the payload must be of this codec, size, lambda, step, ratio and tensors."""
+    if codec in ("power-sgd", "low-rank"):
+        return decode_factored(payload, codec, d, shapes, rank if codec == "power-sgd" else None)
     found = decode(payload)
     need((found.codec, found.d) == (FORMS.get(codec, codec), d), "another codec or size")
     need((found.lam, found.step) == (lam, step), "another lambda or step")

@@ -11,7 +11,7 @@
 #define SAMPLE_DIM 4810
 static const struct fl_codec_tensor sample_tensors[] = {{64, 64}, {64, 1}, {10, 64}, {10, 1}};
 
-/* The last one is the only one that fits no other size. */
+/* The last ones go by tensors and fit no other size. */
 static const struct fl_codec_params sample_params[] = {
     {.id = FL_CODEC_DENSE},
     {.id = FL_CODEC_THRESHOLD, .lambda = 0.75f},
@@ -41,8 +41,12 @@ static const struct fl_codec_params sample_params[] = {
     {.id = FL_CODEC_AMQ_N, .bits = 4, .bucket = 512, .seed = 8},
     {.id = FL_CODEC_QSPARSE, .ratio = 0.05, .bits = 4, .bucket = 64, .seed = 9},
     {.id = FL_CODEC_TOPK_TENSOR, .ratio = 0.01, .tensors = sample_tensors, .tensor_count = 4},
+    {.id = FL_CODEC_GRBS, .ratio = 0.1, .seed = 3, .tensors = sample_tensors, .tensor_count = 4},
+    {.id = FL_CODEC_POWER_SGD, .rank = 2, .seed = 4, .tensors = sample_tensors, .tensor_count = 4},
+    {.id = FL_CODEC_LOW_RANK, .lambda = 0.3f, .seed = 5, .tensors = sample_tensors, .tensor_count = 4},
 };
 #define SAMPLE_PARAMS (sizeof sample_params / sizeof sample_params[0])
+#define SAMPLE_ANY    (SAMPLE_PARAMS - 4) /* that fit vectors of any size */
 
 /* About density * n elements with magnitudes from 1 up, exponentially distributed; the others below 0.75. */
 static inline void sample_fill(float *x, size_t n, double density, uint64_t seed)

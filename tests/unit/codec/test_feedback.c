@@ -29,7 +29,8 @@ static void test_R25_sent_and_residual_add_up_over_rounds(void **state)
                     assert_true(e_new[i] == p - q[i]); /* one float32 operation */
                 else
                     assert_true(e_new[i] == 0);
-                if (codec->class == FL_CLASS_ABSOLUTE && fabsf(e_new[i]) > sample_params[c].lambda)
+                if (codec->class == FL_CLASS_ABSOLUTE && codec->id != FL_CODEC_LOW_RANK &&
+                    fabsf(e_new[i]) > sample_params[c].lambda)
                     assert_true(
                         payload.level_max == FL_CODEC_LEVEL_MAX ||
                         (codec->id == FL_CODEC_TREE_8_FIXED && fabsf(p) > 128 * sample_params[c].lambda));
@@ -104,7 +105,7 @@ static void test_R8_a_sum_that_overflows_is_refused_and_nothing_is_touched(void 
     struct fl_payload payload = {.dim = 99};
     struct fl_buf buf;
     fl_buf_init(&buf, 100);
-    for (size_t c = 0; c + 1 < SAMPLE_PARAMS; c++) {
+    for (size_t c = 0; c < SAMPLE_ANY; c++) {
         assert_status(fl_error_feedback_step(fl_kernels_pick(), &sample_params[c], delta, residual, 2, &buf,
                                              ret, &payload),
                       FL_ERR_NOT_FINITE);

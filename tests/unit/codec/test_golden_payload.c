@@ -70,6 +70,17 @@ static void read_tensors(struct golden *golden, const char *rest)
     }
 }
 
+static void read_shapes(struct golden *golden, const char *rest)
+{
+    struct fl_codec_tensor *tensor = golden->tensors;
+    int used;
+    golden->params.tensors = golden->tensors;
+    for (; sscanf(rest, " %zux%zu%n", &tensor->rows, &tensor->columns, &used) == 2; tensor++) {
+        rest += used;
+        golden->params.tensor_count++;
+    }
+}
+
 static void read_line(struct golden *golden, const char *line)
 {
     char word[16];
@@ -90,6 +101,10 @@ static void read_line(struct golden *golden, const char *line)
         golden->params.bits = (unsigned)atoi(rest);
     else if (strcmp(word, "bucket") == 0)
         golden->params.bucket = (size_t)atoi(rest);
+    else if (strcmp(word, "rank") == 0)
+        golden->params.rank = (unsigned)atoi(rest);
+    else if (strcmp(word, "shapes") == 0)
+        read_shapes(golden, rest);
     else if (strcmp(word, "tensors") == 0)
         read_tensors(golden, rest);
     else if (strcmp(word, "payload") == 0)

@@ -49,8 +49,7 @@ static void check_unbiased(struct fl_codec_params params, double omega)
     for (size_t i = 0; i < DIM; i++)
         off += (sum[i] / DRAWS - (double)p[i]) * (sum[i] / DRAWS - (double)p[i]);
     assert_true(spread > 0 && spread <= omega * squares(p, DIM) * 1.02);
-    assert_true(off <=
-                2 * spread / DRAWS); /* its mean is spread / DRAWS; rare large steps make it wide */
+    assert_true(off <= 2 * spread / DRAWS); /* its mean is spread / DRAWS; rare large steps make it wide */
 }
 
 static void test_random_rounding_has_the_right_mean_and_variance(void **state)
@@ -179,7 +178,7 @@ static void test_quiet_vectors(void **state)
 {
     (void)state;
     static const size_t dims[] = {1, 2, 63, 64, 65};
-    for (size_t c = 0; c + 1 < SAMPLE_PARAMS; c++) {
+    for (size_t c = 0; c < SAMPLE_ANY; c++) {
         for (size_t d = 0; d < 10; d++) {
             float p[65] = {0}, q[65];
             struct fl_codec_params params = sample_params[c];

@@ -1,0 +1,37 @@
+/*
+ * Factored payloads (kind 9): each tensor of the run as a product of two factors of low rank, or as it is.
+ * Reading, and the two codecs that are written so. Not for finding the factors (codec/low_rank.h). The bytes
+ * are told in codec/README.md.
+ *
+ * power-sgd   every matrix of a x b at rank r, min(a, b) at most, where that is cheaper than dense; one
+ * matrix per client, so
+ *             ||p - q|| <= ||p||: a contraction. Source: Vogels et al. 2019, Algorithm 1. Nothing is kept
+ * between rounds: a random start and FL_FACTORED_ITERATIONS power iterations stand in for the warm start.
+ * low-rank    every matrix by singular-value threshold tau = lambda sqrt(max(a, b)), so that ||p - q||^2 <= a
+ * b lambda^2 whatever p is: absolute, with the kappa^2 = d lambda^2 of the hard threshold. Source:
+ * algorithms.md section 2.3.2.
+ *
+ * Vectors, and matrices that are no cheaper as factors, are sent as they are.
+ */
+#ifndef FL_CODEC_FACTORED_H
+#define FL_CODEC_FACTORED_H
+
+#include "codec/cursor.h"
+#include "codec/reader.h"
+
+#define FL_FACTORED_ITERATIONS 3
+
+/* fl_codec_encode_fn of both. */
+FL_MUST_CHECK enum fl_status fl_factored_encode(const struct fl_kernels *kernels,
+                                                const struct fl_codec_params *params, const float *p,
+                                                size_t dim, struct fl_buf *payload);
+
+/* Reads what follows d, for fl_payload_check(). */
+FL_MUST_CHECK enum fl_status fl_factored_check_head(const struct fl_codec_params *params,
+                                                    struct fl_cursor *cursor, struct fl_payload *payload);
+
+/* fl_payload_walk() for kind 9. */
+FL_MUST_CHECK enum fl_status fl_factored_walk(const struct fl_payload *payload, uint64_t begin, uint64_t end,
+                                              fl_group_fn fn, void *user);
+
+#endif
