@@ -61,10 +61,12 @@ static int refuses_certificate(int alert)
     }
 }
 
-/* Only of a server that has proven who it is: before that anybody in the way can send alerts (rule R4). */
+/* Only of a server that has proven to hold its key, which the end of the handshake does (rule R4): its
+ * certificate anybody can show. In TLS 1.2 alerts of the handshake are open to all in the way, and count for
+ * nothing; of 1.3 this one comes after it. */
 static void on_info(const SSL *ssl, int where, int value)
 {
-    int is_proven = SSL_get0_peer_certificate(ssl) && SSL_get_verify_result(ssl) == X509_V_OK;
+    int is_proven = SSL_is_init_finished(ssl) && SSL_get_verify_result(ssl) == X509_V_OK;
     if (is_proven && (where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && refuses_certificate(value & 0xff))
         hook_of(ssl)->is_refused = 1;
 }

@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
 import ssl
@@ -412,6 +413,22 @@ class Doctor(DoctorCase):
             connection.recv(65536)
             connection.sendall(bytes.fromhex("15 0303 0002 0231"))  # a fatal alert: access denied
         self.lives_on(self.listener(deny), "denied", "asking for the run again")
+
+        def message(kind, body):
+            return bytes([kind]) + len(body).to_bytes(3, "big") + body
+
+        def record(kind, body):
+            return bytes([kind]) + b"\x03\x03" + len(body).to_bytes(2, "big") + body
+
+        def pretend(connection):  # the server's certificate, which is no secret, of somebody who has not its key
+            pem = pathlib.Path(self.ours()[0]).read_text()
+            chain = b"".join(len(der).to_bytes(3, "big") + der
+                             for der in map(ssl.PEM_cert_to_DER_cert, re.findall("-----BEGIN.*?-----END CERTIFICATE-----", pem, re.S)))
+            hello = b"\x03\x03" + bytes(32) + b"\x00" + b"\xc0\x2b\x00" + b"\x00\x05\xff\x01\x00\x01\x00"  # TLS 1.2, ECDHE-ECDSA
+            connection.recv(65536)
+            connection.sendall(record(22, message(2, hello)) + record(22, message(11, len(chain).to_bytes(3, "big") + chain)) +
+                               record(21, bytes([2, 49])))
+        self.lives_on(self.listener(pretend), "pretended", "asking for the run again")
 
     def test_what_the_server_says_of_this_client(self):
         state = self.enroll("revoked")
