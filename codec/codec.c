@@ -10,6 +10,7 @@
 #include "codec/grid.h"
 #include "codec/layout.h"
 #include "codec/quantiser.h"
+#include "codec/rounding.h"
 #include "codec/topk.h"
 #include "codec/writer.h"
 
@@ -22,6 +23,8 @@ static enum fl_status encode_top_coded(const struct fl_kernels *kernels, const s
 
 static enum fl_status encode_seeded(const struct fl_kernels *kernels, const struct fl_codec_params *params,
                                     const float *p, size_t dim, struct fl_buf *payload);
+static enum fl_status encode_natural(const struct fl_kernels *kernels, const struct fl_codec_params *params,
+                                     const float *p, size_t dim, struct fl_buf *payload);
 
 static const struct fl_codec codecs[] = {
     {.id = FL_CODEC_DENSE,
@@ -244,13 +247,29 @@ static const struct fl_codec codecs[] = {
      .uses_lambda = 1,
      .uses_tensors = 1,
      .summary = "each matrix as factors of the rank that keeps its error under lambda, vectors as float32"},
+    {.id = FL_CODEC_ROUND_RANDOM,
+     .name = "round-random",
+     .class = FL_CLASS_ABSOLUTE,
+     .kind = FL_PAYLOAD_INT_THRESHOLD,
+     .encode = encode_sparse,
+     .on_grid = 1,
+     .uses_lambda = 1,
+     .summary = "every coordinate rounded at random to the grid of step 2 lambda"},
+    {.id = FL_CODEC_NATURAL,
+     .name = "natural",
+     .class = FL_CLASS_UNBIASED,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_ALL,
+     .values = FL_VALUES_NATURAL,
+     .encode = encode_natural,
+     .summary = "a power of two, rounded at random, 9 bits (natural compression)"},
 };
 
 const char *const fl_codec_names[] = {
-    "dense",    "threshold",    "int-threshold", "topk",     "topk-tensor", "topk-bf16", "topk-fp16",
-    "random-k", "random-block", "grbs",          "sign",     "one-bit",     "tree-8",    "tree-8-fixed",
-    "qsgd",     "qsgd-max",     "nuqsgd",        "terngrad", "alq",         "alq-n",     "amq",
-    "amq-n",    "qsparse",      "power-sgd",     "low-rank", NULL};
+    "dense",    "threshold",    "int-threshold", "topk",     "topk-tensor",  "topk-bf16", "topk-fp16",
+    "random-k", "random-block", "grbs",          "sign",     "one-bit",      "tree-8",    "tree-8-fixed",
+    "qsgd",     "qsgd-max",     "nuqsgd",        "terngrad", "alq",          "alq-n",     "amq",
+    "amq-n",    "qsparse",      "power-sgd",     "low-rank", "round-random", "natural",   NULL};
 
 #define CODEC_COUNT (sizeof codecs / sizeof codecs[0])
 
@@ -281,10 +300,11 @@ const struct fl_codec *fl_codec_find_id(unsigned id)
 int fl_codec_is_exact(const struct fl_codec *codec)
 {
     return fl_codec_has_feedback(codec) && codec->kind != FL_PAYLOAD_FACTORED &&
+           codec->id != FL_CODEC_ROUND_RANDOM &&
            !(codec->kind == FL_PAYLOAD_CODED && codec->values == FL_VALUES_LEVELS);
 }
 
-static enum fl_status check_grid(const struct fl_codec_params *params)
+static enum fl_status check_grid(const struct fl_codec_params *params, int finest_shift)
 {
     int lambda_log2;
     enum fl_status st = fl_lambda_log2(params->lambda, &lambda_log2);
@@ -293,7 +313,7 @@ static enum fl_status check_grid(const struct fl_codec_params *params)
     if (params->step_log2 < FL_CODEC_STEP_LOG2_MIN || params->step_log2 > FL_CODEC_STEP_LOG2_MAX)
         return FL_ERR_RANGE;
     int shift = lambda_log2 + 1 - params->step_log2;
-    return shift >= 0 && shift <= FL_CODEC_FINEST_SHIFT ? FL_OK : FL_ERR_RANGE;
+    return shift >= 0 && shift <= finest_shift ? FL_OK : FL_ERR_RANGE;
 }
 
 static enum fl_status check_tensors(const struct fl_codec_params *params, size_t dim)
@@ -326,7 +346,7 @@ enum fl_status fl_codec_params_check(const struct fl_codec_params *params, size_
         (codec->uses_rank && params->rank < 1))
         return FL_ERR_RANGE;
     if (codec->on_grid)
-        return check_grid(params);
+        return check_grid(params, codec->id == FL_CODEC_ROUND_RANDOM ? 0 : FL_CODEC_FINEST_SHIFT);
     return codec->uses_tensors ? check_tensors(params, dim) : FL_OK;
 }
 
@@ -380,6 +400,16 @@ static enum fl_status select_levels(const struct fl_kernels *kernels, const stru
     return st;
 }
 
+static enum fl_status select_rounded(const struct fl_codec_params *params, const float *p, size_t dim,
+                                     struct survivors *ret)
+{
+    size_t count = fl_rounding_levels(p, dim, params->step_log2, params->seed, NULL, NULL);
+    enum fl_status st = survivors_init(ret, count);
+    if (!st && count)
+        ret->count = fl_rounding_levels(p, dim, params->step_log2, params->seed, ret->indices, ret->words);
+    return st;
+}
+
 static enum fl_status select_top(const float *p, const struct fl_codec_tensor *tensors, size_t tensor_count,
                                  double ratio, struct survivors *ret)
 {
@@ -403,6 +433,8 @@ static enum fl_status select_survivors(const struct fl_kernels *kernels, const s
         return select_band(kernels, p, dim, params->lambda, INFINITY, ret);
     case FL_CODEC_INT_THRESHOLD:
         return select_levels(kernels, params, p, dim, ret);
+    case FL_CODEC_ROUND_RANDOM:
+        return select_rounded(params, p, dim, ret);
     case FL_CODEC_TOPK:
         return select_top(p, &(struct fl_codec_tensor){dim, 1}, 1, params->ratio, ret);
     case FL_CODEC_TOPK_TENSOR:
@@ -424,13 +456,14 @@ static enum fl_status encode_sparse(const struct fl_kernels *kernels, const stru
 {
     struct survivors survivors = {0};
     enum fl_status st = select_survivors(kernels, params, p, dim, &survivors);
-    struct fl_payload_head head = {.kind = (enum fl_payload_kind)fl_codec_find_id(params->id)->kind,
+    const struct fl_codec *codec = fl_codec_find_id(params->id);
+    struct fl_payload_head head = {.kind = (enum fl_payload_kind)codec->kind,
                                    .dim = dim,
                                    .count = survivors.count,
                                    .lambda = params->lambda,
                                    .step_log2 = params->step_log2};
     int lambda_log2 = 0;
-    if (!st && params->id == FL_CODEC_INT_THRESHOLD) {
+    if (!st && codec->on_grid) {
         st = fl_lambda_log2(params->lambda, &lambda_log2);
         head.shift = fl_layout_shift(lambda_log2, params->step_log2);
     }
@@ -480,6 +513,21 @@ static enum fl_status encode_seeded(const struct fl_kernels *kernels, const stru
         for (size_t i = 0; i < size; i++)
             words[i] = fl_float_bits(p[indices[i]]);
         st = fl_values_write_words(FL_VALUES_FLOAT32, words, size, payload);
+    }
+    return st;
+}
+
+static enum fl_status encode_natural(const struct fl_kernels *kernels, const struct fl_codec_params *params,
+                                     const float *p, size_t dim, struct fl_buf *payload)
+{
+    uint32_t words[FL_SUPPORT_GROUP];
+    (void)kernels;
+    enum fl_status st = fl_coded_write_head(
+        &(struct fl_coded_head){.dim = dim, .support = FL_SUPPORT_ALL, .values = FL_VALUES_NATURAL}, payload);
+    for (size_t at = 0, size; !st && at < dim; at += size) {
+        size = dim - at < FL_SUPPORT_GROUP ? dim - at : FL_SUPPORT_GROUP;
+        fl_rounding_natural(p + at, size, at, params->seed, words);
+        st = fl_values_write_words(FL_VALUES_NATURAL, words, size, payload);
     }
     return st;
 }

@@ -42,6 +42,8 @@ enum fl_codec_id {
     FL_CODEC_QSPARSE,
     FL_CODEC_POWER_SGD, /* this one and the next: codec/factored.h */
     FL_CODEC_LOW_RANK,
+    FL_CODEC_ROUND_RANDOM, /* stochastic rounding to the grid of step 2 lambda, no dead zone */
+    FL_CODEC_NATURAL,      /* a power of two at random */
 };
 
 /* What is promised of q, the decoded payload of p (algorithms.md section 0). */

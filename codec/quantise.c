@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "base/random.h"
+#include "codec/draw.h"
 
 /* Largest i <= count - 2 with table[i] <= r, 0 when there is none. */
 static size_t below(const struct fl_quantise_levels *levels, float r)
@@ -26,18 +26,11 @@ static uint64_t words_up(const struct fl_quantise_levels *levels, size_t i, floa
 void fl_quantise_stochastic(const struct fl_quantise_levels *levels, const float *v, float norm, size_t n,
                             uint64_t first, const struct fl_quantise_draw *draw, uint8_t *ret_indices)
 {
-    const uint32_t key[2] = {(uint32_t)draw->seed, (uint32_t)(draw->seed >> 32)};
-    uint32_t words[4];
+    struct fl_draw words = {.seed = draw->seed, .round = draw->round, .purpose = draw->purpose};
     for (size_t i = 0; i < n; i++) {
-        uint64_t element = first + i;
-        if (i == 0 || element % 4 == 0) {
-            uint32_t counter[4] = {(uint32_t)(element / 4), (uint32_t)(element / 4 >> 32), draw->round,
-                                   draw->purpose};
-            fl_philox(counter, key, words);
-        }
         float r = v[i] / norm;
         size_t low = below(levels, r);
-        ret_indices[i] = (uint8_t)(low + (words[element % 4] < words_up(levels, low, r)));
+        ret_indices[i] = (uint8_t)(low + (fl_draw_word(&words, first + i) < words_up(levels, low, r)));
     }
 }
 

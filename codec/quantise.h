@@ -13,8 +13,7 @@
 #include <stdint.h>
 
 /*
- * Where a vector's random numbers come from. Element i takes word i mod 4 of the Philox block with key seed
- * and counter (low and high half of i / 4, round, purpose). Distinct clients, rounds and uses must differ in
+ * Where a vector's random numbers come from (codec/draw.h). Distinct clients, rounds and uses must differ in
  * one of the three, or their errors do not average out.
  */
 struct fl_quantise_draw {

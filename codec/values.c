@@ -7,10 +7,19 @@
 
 /* Codes that are packed at a time. */
 #define PACK 64
+/* FL_VALUES_NATURAL: the sign and the exponent, the upper bits of a float32. */
+#define NATURAL_BITS  9
+#define NATURAL_SHIFT (32 - NATURAL_BITS)
 
 static size_t plain_bytes(enum fl_value_form form)
 {
     return form == FL_VALUES_FLOAT32 ? 4 : 2;
+}
+
+/* Bytes of so many codes. */
+static uint64_t code_bytes(size_t count, unsigned width)
+{
+    return ((uint64_t)count * width + 7) / 8;
 }
 
 static unsigned code_width(size_t level_count)
@@ -23,9 +32,25 @@ static unsigned code_width(size_t level_count)
 
 /* --- writing --- */
 
+static enum fl_status put_natural(const uint32_t *words, size_t count, struct fl_buf *out)
+{
+    uint8_t packed[PACK * 2 + FL_BITS_SLACK];
+    enum fl_status st = FL_OK;
+    for (size_t first = 0, size; !st && first < count; first += size) {
+        struct fl_bit_writer writer = {.at = packed}; /* PACK codes fill whole bytes */
+        size = count - first < PACK ? count - first : PACK;
+        for (size_t i = 0; i < size; i++)
+            fl_bits_put(&writer, words[first + i] >> NATURAL_SHIFT, NATURAL_BITS);
+        st = fl_buf_append(out, packed, (size_t)code_bytes(size, NATURAL_BITS));
+    }
+    return st;
+}
+
 enum fl_status fl_values_write_words(enum fl_value_form form, const uint32_t *words, size_t count,
                                      struct fl_buf *out)
 {
+    if (form == FL_VALUES_NATURAL)
+        return put_natural(words, count, out);
     uint8_t *at;
     size_t size = plain_bytes(form);
     enum fl_status st = count > SIZE_MAX / size ? FL_ERR_LIMIT : fl_buf_extend(out, count * size, &at);
@@ -71,8 +96,8 @@ static enum fl_status choose_coding(const struct fl_level_values *levels, size_t
     ret_coding->width = code_width(level_count);
     fl_huffman_lengths(counts, level_count, ret_coding->lengths);
     uint64_t bits = fl_huffman_bits(ret_coding->lengths, counts, level_count);
-    ret_coding->huffman = (bits + 7) / 8 + FL_HUFFMAN_LENGTHS_BYTES(level_count) <
-                          ((uint64_t)count * ret_coding->width + 7) / 8;
+    ret_coding->huffman =
+        (bits + 7) / 8 + FL_HUFFMAN_LENGTHS_BYTES(level_count) < code_bytes(count, ret_coding->width);
     return ret_coding->huffman
                ? fl_huffman_encoder_init(ret_coding->lengths, level_count, &ret_coding->encoder)
                : FL_OK;
@@ -175,7 +200,7 @@ static enum fl_status open_codes(struct fl_cursor *cursor, size_t count, int huf
     size = fl_cursor_left(cursor);
     reader->codes = (struct fl_bit_reader){.data = cursor->bytes.data + cursor->at, .size = size};
     reader->width = huffman ? 0 : code_width(reader->level_count);
-    uint64_t wanted = ((uint64_t)count * reader->width + 7) / 8;
+    uint64_t wanted = code_bytes(count, reader->width);
     return huffman || size == wanted ? FL_OK : size < wanted ? FL_ERR_TRUNCATED : FL_ERR_FORMAT;
 }
 
@@ -212,7 +237,10 @@ enum fl_status fl_value_reader_open(enum fl_value_form form, struct fl_bytes byt
         return bytes.size ? FL_ERR_FORMAT : FL_OK;
     if (form == FL_VALUES_LEVELS)
         return open_levels(&cursor, count, ret_reader);
-    uint64_t wanted = (uint64_t)count * plain_bytes(form);
+    uint64_t wanted =
+        form == FL_VALUES_NATURAL ? code_bytes(count, NATURAL_BITS) : (uint64_t)count * plain_bytes(form);
+    if (form == FL_VALUES_NATURAL)
+        ret_reader->codes = (struct fl_bit_reader){.data = bytes.data, .size = bytes.size};
     return bytes.size == wanted ? FL_OK : bytes.size < wanted ? FL_ERR_TRUNCATED : FL_ERR_FORMAT;
 }
 
@@ -242,6 +270,11 @@ enum fl_status fl_value_reader_next(struct fl_value_reader *reader, size_t size,
 {
     if (reader->form == FL_VALUES_LEVELS)
         return next_levels(reader, size, ret_words);
+    if (reader->form == FL_VALUES_NATURAL) {
+        for (size_t i = 0; i < size; i++)
+            ret_words[i] = fl_bits_get(&reader->codes, &reader->codes.pos, NATURAL_BITS) << NATURAL_SHIFT;
+        return FL_OK;
+    }
     for (size_t i = 0; i < size; i++, reader->at += plain_bytes(reader->form)) {
         uint16_t half = (uint16_t)(reader->at[0] | reader->at[1] << 8);
         switch (reader->form) {

@@ -22,7 +22,9 @@ struct fl_level_values {
 };
 
 /* Appends the section for count > 0 values (codes in the shorter of the two codings): the bits of finite
- * float32 in a plain form, or levels. FL_ERR_NOMEM, FL_ERR_LIMIT; out may hold a part of it on failure. */
+ * float32 in a plain form (FL_VALUES_NATURAL: of powers of two and 0; calls for parts of the section but the
+ * last have a multiple of 64 values), or levels. FL_ERR_NOMEM, FL_ERR_LIMIT; out may hold a part of it on
+ * failure. */
 FL_MUST_CHECK enum fl_status fl_values_write_words(enum fl_value_form form, const uint32_t *words,
                                                    size_t count, struct fl_buf *out);
 FL_MUST_CHECK enum fl_status fl_values_write_levels(const struct fl_level_values *levels, size_t count,

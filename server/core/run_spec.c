@@ -28,6 +28,8 @@ static enum fl_status check_codec(const struct fl_run_spec *spec, char *ret_reas
         return refuse(ret_reason, "codec.lambda must be finite and >= 0 (0: measured in the first round)");
     if (codec->on_grid && spec->step_shift != 1 && spec->step_shift != -1 && spec->step_shift != -2)
         return refuse(ret_reason, "step_shift must be 1, -1 or -2");
+    if (codec->id == FL_CODEC_ROUND_RANDOM && spec->step_shift != 1)
+        return refuse(ret_reason, "step_shift must be 1 for round-random, whose step is 2 lambda");
     if (codec->on_grid && spec->codec.lambda > 0 &&
         (fl_lambda_log2(spec->codec.lambda, &log2) || log2 < FL_CODEC_LAMBDA_LOG2_MIN ||
          log2 > FL_CODEC_LAMBDA_LOG2_MAX))

@@ -88,7 +88,7 @@ const struct fl_setting fl_run_spec_rows[] = {
      .min = -2,
      .max = 1,
      .def = "1",
-     .help = "int-threshold: grid step = lambda * 2^step_shift, not 0"},
+     .help = "int-threshold: grid step = lambda * 2^step_shift, not 0; round-random: 1"},
     {.key = "codec.ratio",
      .type = FL_SETTING_DOUBLE,
      FIELD(ratio),

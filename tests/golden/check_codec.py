@@ -12,6 +12,9 @@ from fractions import Fraction
 
 import payload as wire
 
+# Where p - q is rounded once, or does not stay.
+ROUNDED = ("round-random", "natural")
+
 HERE = pathlib.Path(__file__).parent / "codec"
 
 
@@ -38,6 +41,38 @@ def agreed(case):
     return dict(shapes=shapes, rank=rank, codec=codec, d=int(d), lam=lam, step=step, ratio=ratio, tensors=tensors)
 
 
+def philox(seed, block):
+    """Philox4x32-10 (Salmon et al., 2011): four words."""
+    counter, key = [block & 0xffffffff, block >> 32, 0, 0], [seed & 0xffffffff, seed >> 32]
+    for _ in range(10):
+        a, b = 0xd2511f53 * counter[0], 0xcd9e8d57 * counter[2]
+        counter = [b >> 32 ^ counter[1] ^ key[0], b & 0xffffffff, a >> 32 ^ counter[3] ^ key[1], a & 0xffffffff]
+        key = [(key[0] + 0x9e3779b9) & 0xffffffff, (key[1] + 0xbb67ae85) & 0xffffffff]
+    return counter
+
+
+def word(seed, element):
+    return philox(seed, element // 4)[element % 4]
+
+
+def round_random(v, step, seed, i):
+    """A multiple of step next to v, the one away from zero in proportion."""
+    if abs(v) >= step * 2 ** 44:
+        return 0
+    low = math.floor(abs(v) / step)
+    level = min(low + (word(seed, i) < math.floor((abs(v) / step - low) * 2 ** 32)), wire.LEVEL_MAX)
+    return level * step * (1 if v > 0 else -1)
+
+
+def natural(v, seed, i):
+    """A power of two next to v, or 0 below 2^-126, the one away from zero in proportion."""
+    exponent = math.frexp(float(v))[1] - 1
+    low = Fraction(2) ** exponent if exponent >= -126 else Fraction(0)
+    high = min(2 * low or Fraction(2) ** -126, Fraction(2) ** 127)
+    share = (abs(v) - low) / (high - low) if high > low else 0
+    return (high if word(seed, i) < share * 2 ** 32 else low) * (1 if v > 0 else -1)
+
+
 def top(values, k):
     order = sorted((i for i in values if values[i] != 0), key=lambda i: (-abs(values[i]), i))
     return {i: values[i] for i in order[:k]}
@@ -57,8 +92,11 @@ def half(codec, value):
     return max(-most, min(most, rounded))
 
 
-def compress(p, codec, d, lam, step, ratio, tensors, **_):
+def compress(p, codec, d, lam, step, ratio, tensors, seed, **_):
     """The output by the definition of the codec; p and the result map index to Fraction, zeros left out."""
+    if codec in ("round-random", "natural"):
+        out = {i: round_random(v, step, seed, i) if codec == "round-random" else natural(v, seed, i) for i, v in p.items()}
+        return {i: v for i, v in out.items() if v}
     if codec in ("topk-bf16", "topk-fp16"):
         sent = top(p, wire.top_count(ratio, d))
         return {i: half(codec, v) for i, v in sent.items() if half(codec, v)}
@@ -97,8 +135,8 @@ def check_accepted(case):
         assert all(math.copysign(1, item) == math.copysign(1, output.get(i, 0.0)) for i, item in found.items)
     if "input" in case:
         p = {i: Fraction(v) for i, v in pairs(case["input"]) if v}
-        assert {i: v for i, v in decoded.items() if v} == compress(p, **what), "not what the codec defines"
-        for i, v in p.items():  # rule R8: the residual is exact
+        assert {i: v for i, v in decoded.items() if v} == compress(p, **what, seed=int(case.get("seed", 0))), "not what the codec defines"
+        for i, v in p.items() if what["codec"] not in ROUNDED else ():  # rule R8: the residual is exact
             assert is_float32(v - decoded.get(i, 0)), "residual is not a float32"
     for size in range(0, len(data), 1 + len(data) // 50):
         try:

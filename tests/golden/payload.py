@@ -15,11 +15,12 @@ DENSE, THRESHOLD, INT_THRESHOLD, TOPK, TOPK_TENSOR, ASSIGN, CODED, SUPPORT, FACT
 NAMES = {DENSE: "dense", THRESHOLD: "threshold", INT_THRESHOLD: "int-threshold", TOPK: "topk",
          TOPK_TENSOR: "topk-tensor", ASSIGN: "assign", CODED: "coded"}
 ALL, LISTED = 0, 1  # supports of kind 7
-FLOAT32, BFLOAT16, FLOAT16, LEVELS = 0, 1, 2, 3  # values of kind 7
-# Which forms of kind 7 a codec has.
-FORMS = {"topk-bf16": (LISTED, BFLOAT16), "topk-fp16": (LISTED, FLOAT16), "qsparse": (LISTED, LEVELS),
+FLOAT32, BFLOAT16, FLOAT16, LEVELS, NATURAL = 0, 1, 2, 3, 4  # values of kind 7
+# Which forms of kind 7 a codec has, or the name of another whose payloads it makes.
+FORMS = {"topk-bf16": (LISTED, BFLOAT16), "topk-fp16": (LISTED, FLOAT16), "qsparse": (LISTED, LEVELS), "natural": (ALL, NATURAL),
          **{name: (ALL, LEVELS) for name in ("sign", "one-bit", "tree-8", "tree-8-fixed", "qsgd", "qsgd-max", "nuqsgd", "terngrad",
-                                             "alq", "alq-n", "amq", "amq-n")}}
+                                             "alq", "alq-n", "amq", "amq-n")},
+         "round-random": "int-threshold"}
 LEVEL_MAX = 1 << 20
 GROUP = 64
 PLAIN = 31
@@ -238,6 +239,10 @@ def coded_values(rest, form, count):
         values = level_values(rest, count)
     elif form == FLOAT32:
         values = floats(rest.take(4 * count))
+    elif form == NATURAL:
+        bits = Bits(rest.take(-(-9 * count // 8)))
+        values = floats(b"".join(struct.pack("<I", bits.number(9) << 23) for _ in range(count)))
+        bits.finish()
     elif form == BFLOAT16:
         values = floats(b"".join(b"\0\0" + rest.take(2) for _ in range(count)))
     else:
@@ -251,7 +256,7 @@ def decode_coded(d, rest):
     """Kind 7: its forms, and items (index, float)."""
     forms = rest.take(1)[0]
     support, values = forms & 15, forms >> 4
-    need(support in (ALL, LISTED) and values in (FLOAT32, BFLOAT16, FLOAT16, LEVELS), "unknown forms")
+    need(support in (ALL, LISTED) and values in (FLOAT32, BFLOAT16, FLOAT16, LEVELS, NATURAL), "unknown forms")
     indices = range(d)
     if support == LISTED:
         inner = decode(rest.take(rest.varint()), inside=True)

@@ -53,6 +53,9 @@ static void check_round_trip(const struct fl_codec_params *params, const float *
     for (size_t i = 0; i < dim; i++) {
         if (params->id <= FL_CODEC_INT_THRESHOLD)
             assert_true(q[i] == expected_value(params, p[i]));
+        else if (params->id == FL_CODEC_ROUND_RANDOM)
+            assert_true(fabsf(p[i] - q[i]) <= 2 * params->lambda ||
+                        fabsf(q[i]) == ldexpf(1, params->step_log2 + 20));
         else if (codec->kind < FL_PAYLOAD_CODED)
             assert_true(q[i] == 0 || q[i] == p[i]);
         count += q[i] != 0 || sends_all(codec);
@@ -136,8 +139,8 @@ static void test_a_payload_of_other_parameters_is_refused(void **state)
             else if (codec->support >= FL_SUPPORT_RANDOM) /* another ratio is another number of values */
                 assert_true((st == FL_OK) == (sample_params[c].ratio == sample_params[made].ratio));
             else if (codec->uses_ratio && sample_params[c].ratio < sample_params[made].ratio)
-                assert_status(st, FL_ERR_RANGE); /* a larger k */
-            else if (codec->id == FL_CODEC_INT_THRESHOLD && c != made)
+                assert_status(st, FL_ERR_RANGE);  /* a larger k */
+            else if (codec->on_grid && c != made) /* all of them have another grid or lambda */
                 assert_status(st, FL_ERR_RANGE);
             else if (codec->kind == FL_PAYLOAD_FACTORED && c != made)
                 assert_true(st == FL_OK || st == FL_ERR_RANGE); /* a rank beyond the agreed one */
@@ -206,7 +209,7 @@ static void check_promises(const struct fl_codec_params *params, const struct fl
         count += q[i] != 0;
         if (params->id == FL_CODEC_THRESHOLD && q[i] != 0)
             assert_true(fabsf(q[i]) >= params->lambda);
-        if (params->id == FL_CODEC_INT_THRESHOLD && q[i] != 0) {
+        if (fl_codec_find_id(params->id)->on_grid && q[i] != 0) {
             float level = q[i] / ldexpf(1, params->step_log2);
             assert_true(level == rintf(level) && fabsf(level) <= 0x1p20f && fabsf(q[i]) >= params->lambda);
         }

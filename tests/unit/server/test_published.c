@@ -181,11 +181,11 @@ static void test_R8_run_spec_limits_by_table(void **state)
         const char *field; /* what the sentence names; NULL: accepted */
         int change;
     } cases[] = {
-        {NULL, 0},          {"target", 1},        {"minimum", 2},    {"target + over_select", 3},
-        {"max_late", 4},    {"codec.lambda", 5},  {"step_shift", 6}, {"plan.steps", 7},
-        {"server_rate", 8}, {"rounds", 9},        {"name", 10},      {"codec.name", 11},
-        {"model", 12},      {"deadline_ms", 13},  {NULL, 14},        {"codec.ratio", 15},
-        {"norm_limit", 16}, {"codec.lambda", 17},
+        {NULL, 0},          {"target", 1},        {"minimum", 2},     {"target + over_select", 3},
+        {"max_late", 4},    {"codec.lambda", 5},  {"step_shift", 6},  {"plan.steps", 7},
+        {"server_rate", 8}, {"rounds", 9},        {"name", 10},       {"codec.name", 11},
+        {"model", 12},      {"deadline_ms", 13},  {NULL, 14},         {"codec.ratio", 15},
+        {"norm_limit", 16}, {"codec.lambda", 17}, {"step_shift", 18},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct fl_run_spec spec = bench_spec("run", 4, 10);
@@ -243,6 +243,10 @@ static void test_R8_run_spec_limits_by_table(void **state)
         case 17:
             strcpy(spec.codec.name, "threshold");
             spec.codec.lambda = -1;
+            break;
+        case 18:
+            strcpy(spec.codec.name, "round-random");
+            spec.step_shift = -1;
             break;
         default:
             break;
