@@ -166,6 +166,11 @@ enum fl_status fl_database_execute(struct fl_database *database, const char *sql
     return status_of(sqlite3_exec(database->handle, sql, NULL, NULL, NULL));
 }
 
+int fl_database_is_full(const struct fl_database *database)
+{
+    return sqlite3_errcode(database->handle) == SQLITE_FULL;
+}
+
 /* The system's errno behind SQLite's newest failure; 0: none that says more than SQLite does. */
 static int system_cause(struct fl_database *database, int code)
 {

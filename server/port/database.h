@@ -34,6 +34,9 @@ void fl_database_close(struct fl_database *database); /* NULL is accepted */
 /* Runs statements that take and give nothing. */
 FL_MUST_CHECK enum fl_status fl_database_execute(struct fl_database *database, const char *sql);
 
+/* Whether the newest failure was that of a full disk: then nothing of a commit is whole. */
+int fl_database_is_full(const struct fl_database *database);
+
 /* The sentence for the newest failure: the file, SQLite's words, what to do. */
 void fl_database_describe(struct fl_database *database, struct fl_error *err);
 

@@ -25,6 +25,7 @@ struct fl_sqlite_store {
     struct fl_blob_names written, dropped;
     struct fl_guard *guard; /* NULL: none */
     uint64_t stamp;         /* written in this transaction; 0: none */
+    int in_doubt;           /* 1: whether the last commit has happened a crash would show */
     int is_new;             /* 1: the database was made when it was opened */
 };
 

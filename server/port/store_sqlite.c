@@ -41,10 +41,29 @@ enum fl_status fl_sqlite_store_log(struct fl_sqlite_store *store, const char *wh
 
 /* --- transactions --- */
 
+/* A commit that failed may stand in the log as a whole, where the next process would find it and take it for
+ * good: as long as that is so, the blobs that it names must stay. Any other commit writes over it. */
+static enum fl_status settle_doubt(struct fl_sqlite_store *store)
+{
+    static const char sql[] = "PRAGMA user_version=" FL_STORE_SCHEMA_VERSION_TEXT;
+
+    if (!store->in_doubt)
+        return FL_OK;
+    enum fl_status st = fl_sqlite_store_log(store, "settle", fl_database_execute(store->database, sql));
+    if (st)
+        return st;
+    store->in_doubt = 0;
+    names_remove(store, &store->written);
+    return FL_OK;
+}
+
 static enum fl_status begin(struct fl_store *calls)
 {
     struct fl_sqlite_store *store = fl_sqlite_store_of(calls);
+    enum fl_status st = settle_doubt(store);
 
+    if (st)
+        return st;
     return fl_sqlite_store_log(store, "begin", fl_database_execute(store->database, "BEGIN IMMEDIATE"));
 }
 
@@ -53,8 +72,10 @@ static enum fl_status commit(struct fl_store *calls)
     struct fl_sqlite_store *store = fl_sqlite_store_of(calls);
     enum fl_status st = fl_database_execute(store->database, "COMMIT");
 
-    if (st)
+    if (st) {
+        store->in_doubt = !fl_database_is_full(store->database);
         return fl_sqlite_store_log(store, "commit", st);
+    }
     store->written.count = 0;
     fl_sqlite_store_mark(store);
     names_remove(store, &store->dropped);
@@ -70,7 +91,8 @@ static void rollback(struct fl_store *calls)
     }
     store->stamp = 0;
     store->dropped.count = 0;
-    names_remove(store, &store->written);
+    if (!settle_doubt(store)) /* else begin tries again */
+        names_remove(store, &store->written);
 }
 
 struct fl_query *fl_sqlite_store_query(struct fl_sqlite_store *store, const char *sql, struct fl_run_key run)
@@ -157,7 +179,12 @@ static enum fl_status blob_read(struct fl_store *calls, const char *name, uint64
 
 static void blob_remove(struct fl_store *calls, const char *name)
 {
-    fl_blobs_remove(fl_sqlite_store_of(calls)->blobs, name);
+    struct fl_sqlite_store *store = fl_sqlite_store_of(calls);
+
+    if (!store->in_doubt)
+        fl_blobs_remove(store->blobs, name);
+    else if (fl_blob_names_add(&store->written, name))
+        fl_log(FL_LOG_WARN, "server.store", "blob=%s; not removed, left for the next start", name);
 }
 
 static enum fl_status is_wanted(void *user, const char *name, int *ret_wanted)

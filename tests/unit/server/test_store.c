@@ -2,8 +2,11 @@
 #include "test.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <pthread.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -121,6 +124,85 @@ static void test_R9_large_payloads_are_blobs_that_follow_their_row(void **state)
     assert_int_equal(count_files(place.blobs), 0);
     assert_status(get_payload(store, run, 1, &size), FL_ERR_NOT_FOUND);
     place_done(&place);
+}
+
+/* SQLite's syncs and writes come here. */
+static int syncs_fail, writes_fail;
+
+ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset)
+{
+    if (writes_fail) {
+        errno = EIO;
+        return -1;
+    }
+    return syscall(SYS_pwrite64, fd, data, size, offset);
+}
+
+int fdatasync(int fd)
+{
+    if (syncs_fail) {
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+/* Dies after a commit whose log was written, but could not be synced. settles: the disk works again before.
+ * The exit status is the number of the step that went wrong. */
+static void die_in_doubt(struct place *place, struct fl_run_key run, int settles)
+{
+    place_open(place);
+    struct fl_store *store = place->store;
+    for (uint64_t seq = 1; seq <= 2; seq++) {
+        if (store->begin(store))
+            _exit(1);
+        put_receipt(store, run, seq, LARGE_BYTES);
+        if (seq == 1 && store->commit(store)) /* the first commit syncs the head of the log, too */
+            _exit(2);
+    }
+    syncs_fail = 1;
+    if (!store->commit(store))
+        _exit(3);
+    writes_fail = 1;
+    store->rollback(store);
+    store->blob_remove(store, "run.7.c0ffee.2.update");
+    if (!store->begin(store))
+        _exit(4);
+    syncs_fail = writes_fail = 0;
+    if (settles && store->begin(store))
+        _exit(5);
+    _exit(0);
+}
+
+/* The next process may find such a commit whole in the log and take it for good: what it names must be there.
+ */
+static void test_R9_a_commit_that_failed_and_is_found_after_all_has_its_payload(void **state)
+{
+    (void)state;
+    for (int settles = 0; settles < 2; settles++) {
+        struct place place;
+        struct fl_run_key run = {"run", 7};
+        size_t size;
+        int status;
+
+        place_init(&place);
+        fl_store_close(place.store);
+        pid_t child = fork();
+        if (!child)
+            die_in_doubt(&place, run, settles);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        place_open(&place);
+        assert_ok(get_payload(place.store, run, 1, &size));
+        if (settles) {
+            assert_status(get_payload(place.store, run, 2, &size), FL_ERR_NOT_FOUND);
+        } else {
+            assert_ok(get_payload(place.store, run, 2, &size));
+            assert_int_equal(size, LARGE_BYTES);
+        }
+        assert_int_equal(count_files(place.blobs), settles ? 1 : 2);
+        place_done(&place);
+    }
 }
 
 static void write_blob(struct fl_store *store, const char *name)
@@ -408,6 +490,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_R9_large_payloads_are_blobs_that_follow_their_row),
+        cmocka_unit_test(test_R9_a_commit_that_failed_and_is_found_after_all_has_its_payload),
         cmocka_unit_test(test_R12_sweep_removes_only_what_no_row_names),
         cmocka_unit_test(test_database_is_for_the_owner_only),
         cmocka_unit_test(test_open_refuses_what_is_no_database_of_ours),
