@@ -6,8 +6,13 @@
 enum fl_status fl_bucket_norm(enum fl_norm kind, const float *v, size_t n, float *ret_norm)
 {
     double norm = 0;
-    for (size_t i = 0; i < n; i++)
-        norm = kind == FL_NORM_MAX ? fmax(norm, fabs((double)v[i])) : norm + (double)v[i] * v[i];
+    for (size_t i = 0; i < n; i++) {
+        double magnitude = fabs((double)v[i]);
+        if (kind == FL_NORM_L2)
+            norm += magnitude * magnitude;
+        else if (magnitude > norm)
+            norm = magnitude;
+    }
     if (kind == FL_NORM_L2)
         norm = sqrt(norm);
     float rounded = (float)norm;

@@ -10,14 +10,13 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define FL_RICE_NEWER  __attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt")))
-#define FL_RICE_VECTOR __attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512vbmi2")))
+#define FL_RICE_NEWER  __attribute__((target("avx2,bmi,bmi2,popcnt")))
+#define FL_RICE_VECTOR __attribute__((target("avx2,bmi,bmi2,popcnt,avx512f,avx512bw,avx512vbmi2")))
 
 /* Processors that multiply vectors without carry, Zen 3 and Ice Lake and newer, spread bits quickly. */
 enum fl_rice_level fl_rice_level_here(void)
 {
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi") ||
-        !__builtin_cpu_supports("bmi2") || !__builtin_cpu_supports("lzcnt"))
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi") || !__builtin_cpu_supports("bmi2"))
         return FL_RICE_AT_ANY;
     if (!__builtin_cpu_supports("vpclmulqdq"))
         return FL_RICE_AT_NEWER;
@@ -245,6 +244,7 @@ FL_RICE_LOOP void put_positions(uint64_t word, size_t ones, uint32_t base, enum 
         return;
     }
 #endif
+    (void)level;
     for (size_t i = 0; i < ones; i += AT_ONCE) {
         for (size_t j = 0; j < AT_ONCE; j++, word &= word - 1)
             ret_positions[i + j] = base + (unsigned)__builtin_ctzll(word | UINT64_C(1) << 63);
@@ -287,6 +287,7 @@ FL_RICE_LOOP void get_fixed(const struct fl_bit_reader *reader, uint64_t first, 
         return;
     }
 #endif
+    (void)level;
     for (size_t i = 0; i < count; i++, pos += width)
         ret_numbers[i] = (uint32_t)(fl_bits_load(reader->data + (pos >> 3)) >> (pos & 7) & mask);
 }

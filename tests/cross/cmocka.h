@@ -1,5 +1,5 @@
-/* The little of cmocka that the kernels' unit test needs, for processors that Debian's cmocka is not
- * installed for: a failed assertion ends the program. Not for any other test. */
+/* The little of cmocka that the unit tests of kernels and of the Rice coder need, for processors that
+ * Debian's cmocka is not installed for: a failed assertion ends the program. Not for any other test. */
 #ifndef FL_TESTS_CROSS_CMOCKA_H
 #define FL_TESTS_CROSS_CMOCKA_H
 
@@ -14,6 +14,7 @@ struct CMUnitTest {
     void *state;
 };
 
+#define cmocka_unit_test(test) cmocka_unit_test_prestate(test, NULL)
 #define cmocka_unit_test_prestate(test, state_pointer)                                                       \
     {                                                                                                        \
 #test, test, state_pointer                                                                           \
@@ -38,6 +39,8 @@ struct CMUnitTest {
 #define assert_int_equal(a, b)                                                                               \
     CROSS_CHECK((intmax_t)(a) == (intmax_t)(b), "%s is %jd, not %jd\n", #a, (intmax_t)(a), (intmax_t)(b))
 
+#define cmocka_run_group_tests(tests, setup, teardown)                                                       \
+    cross_run(#tests, tests, sizeof(tests) / sizeof(tests)[0])
 #define cmocka_run_group_tests_name(group, tests, setup, teardown)                                           \
     cross_run(group, tests, sizeof(tests) / sizeof(tests)[0])
 
