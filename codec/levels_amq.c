@@ -34,7 +34,7 @@ static double descend(const struct fl_mixture *mixture, size_t count, unsigned s
 {
     double psi = psi_of(mixture, count, *p), rate = FL_LEVELS_AMQ_LEARNING_RATE;
     double gradient = fl_levels_amq_gradient(mixture, count, *p);
-    for (unsigned step = 0; step < steps; step++) {
+    for (unsigned step = 0; step < steps && fabs(rate * gradient) > 1e-9 * *p; step++) {
         double next = within(*p - rate * gradient, count), next_psi = psi_of(mixture, count, next);
         if (next_psi >= psi) {
             rate *= 0.25;

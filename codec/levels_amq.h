@@ -21,7 +21,8 @@ double fl_levels_amq_gradient(const struct fl_mixture *mixture, size_t count, do
  * p by gradient descent from each of 0.1, 0.2, 0.3, 0.4, previous (0.5 when it is 0), 0.6, 0.8 and 0.9, the
  * best of all that were met. Returns its Psi. Our own additions: starts below 0.1, where the best p of few
  * levels and large buckets lies; a step that lowers Psi doubles the rate, one that does not is taken back and
- * quarters it, as Psi's scale depends on the bucket; and p keeps inside what fl_levels_exponential accepts.
+ * quarters it, as Psi's scale depends on the bucket; a descent also ends when a step would change p by less
+ * than 1e-9 of itself; and p keeps inside what fl_levels_exponential accepts.
  */
 double fl_levels_amq(const struct fl_mixture *mixture, size_t count, unsigned steps, double previous,
                      double *ret_p);
