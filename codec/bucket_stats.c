@@ -77,15 +77,49 @@ static enum fl_status sum_norms(const struct fl_bucket_stats *stats, size_t coun
     return FL_OK;
 }
 
+/* How close a bucket must be to a part to join it, in sigmas of the part. */
+#define JOIN_SIGMAS 0.05
+
+static int is_close(const struct fl_truncated_normal *a, const struct fl_truncated_normal *b)
+{
+    return fmax(fabs(a->mean - b->mean), fabs(a->sigma - b->sigma)) <= JOIN_SIGMAS * a->sigma;
+}
+
+/* Adds a part to the parts made so far; ret_parts has room. */
+static enum fl_status join(const struct fl_mixture_part *part, struct fl_mixture_part *ret_parts,
+                           size_t *ret_count)
+{
+    size_t i = 0;
+    while (i < *ret_count && !is_close(&ret_parts[i].normal, &part->normal))
+        i++;
+    if (i == *ret_count) {
+        ret_parts[(*ret_count)++] = *part;
+        return FL_OK;
+    }
+    struct fl_mixture_part *to = &ret_parts[i];
+    double both = to->weight + part->weight, share = part->weight / both;
+    double apart = part->normal.mean - to->normal.mean;
+    double variance = (1 - share) * to->normal.sigma * to->normal.sigma +
+                      share * part->normal.sigma * part->normal.sigma + share * (1 - share) * apart * apart;
+    to->weight = both;
+    return fl_truncated_normal_init(to->normal.mean + share * apart, fmin(1, sqrt(variance)), &to->normal);
+}
+
 enum fl_status fl_bucket_mix(const struct fl_bucket_stats *stats, size_t count,
-                             struct fl_mixture_part *ret_parts)
+                             struct fl_mixture_part *ret_parts, size_t *ret_count)
 {
     double sum;
+    size_t made = 0;
+    struct fl_mixture_part part;
     enum fl_status st = sum_norms(stats, count, &sum);
     for (size_t i = 0; i < count && !st; i++) {
-        ret_parts[i].weight = stats[i].norm / sum;
-        st = fl_truncated_normal_init(stats[i].mean, stats[i].sigma, &ret_parts[i].normal);
+        part.weight = stats[i].norm / sum;
+        st = fl_truncated_normal_init(stats[i].mean, stats[i].sigma, &part.normal);
+        if (!st)
+            st = join(&part, ret_parts, &made);
     }
+    if (!st)
+        *ret_count = made;
     return st;
 }
 

@@ -45,11 +45,15 @@ struct fl_bucket_top {
 FL_MUST_CHECK enum fl_status fl_bucket_top_add(struct fl_bucket_top *top, enum fl_norm kind, const float *v,
                                                size_t n, size_t elems);
 
-/* ALQ and AMQ: one part for each bucket, weighted by its norm (as in the authors' code; the theory has
- * squared norms). ret_parts: shape (count), count >= 1. FL_ERR_RANGE, FL_ERR_NOT_FINITE for statistics, of a
- * peer perhaps, that no bucket can have. */
+/*
+ * ALQ and AMQ: the buckets' truncated normals, weighted by norm (as in the authors' code; the theory has
+ * squared norms). A bucket whose mean and sigma are within a twentieth of sigma of a part joins it, mean and
+ * variance of both together kept: that is about what the numbers of a bucket are known to, and makes fitting
+ * many times faster. ret_parts: shape (count), count >= 1; ret_count: how many were made. FL_ERR_RANGE,
+ * FL_ERR_NOT_FINITE for statistics, of a peer perhaps, that no bucket can have.
+ */
 FL_MUST_CHECK enum fl_status fl_bucket_mix(const struct fl_bucket_stats *stats, size_t count,
-                                           struct fl_mixture_part *ret_parts);
+                                           struct fl_mixture_part *ret_parts, size_t *ret_count);
 
 /* ALQ-N and AMQ-N: a single part, the mean of the means and the root of the mean of the variances. Else as
  * above. */

@@ -124,9 +124,9 @@ static enum fl_status fit(const struct work *work, int pooled, struct fl_mixture
         return st;
     if (!top.count)
         top.stats[top.count++] = (struct fl_bucket_stats){.norm = 1, .mean = 0, .sigma = 0.5};
-    *ret_mixture = (struct fl_mixture){.parts = ret_parts, .count = pooled ? 1 : top.count, .symmetric = 1};
+    *ret_mixture = (struct fl_mixture){.parts = ret_parts, .count = 1, .symmetric = 1};
     return pooled ? fl_bucket_pool(top.stats, top.count, ret_parts)
-                  : fl_bucket_mix(top.stats, top.count, ret_parts);
+                  : fl_bucket_mix(top.stats, top.count, ret_parts, &ret_mixture->count);
 }
 
 static enum fl_status table_fitted(struct work *work, int pooled, int exponential)

@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "codec/bucket_stats.h"
+#include "codec/levels_alq.h"
 
 static void assert_near(double found, double expected, double tolerance)
 {
@@ -145,7 +146,9 @@ static void test_mixtures_from_statistics(void **state)
     (void)state;
     static const struct fl_bucket_stats stats[] = {{3, 0.5, 0.1}, {1, -0.25, 0.2}};
     struct fl_mixture_part parts[2], pooled;
-    assert_ok(fl_bucket_mix(stats, 2, parts));
+    size_t made;
+    assert_ok(fl_bucket_mix(stats, 2, parts, &made));
+    assert_int_equal(made, 2);
     assert_true(parts[0].weight == 0.75 && parts[1].weight == 0.25);
     assert_true(parts[0].normal.mean == 0.5 && parts[0].normal.sigma == 0.1 && parts[1].normal.sigma == 0.2);
     assert_ok(fl_bucket_pool(stats, 2, &pooled));
@@ -154,6 +157,66 @@ static void test_mixtures_from_statistics(void **state)
      * of B */
     double b = 64, unbiased = 0.01 * b / (b - 1) + 0.04 * b / (b - 1);
     assert_near(pooled.normal.sigma, sqrt(unbiased * (b - 1) / (2 * b)), 1e-15);
+}
+
+static void test_buckets_that_are_close_become_one_part(void **state)
+{
+    (void)state;
+    static const struct {
+        struct fl_bucket_stats second;
+        size_t parts;
+    } rows[] = {
+        {{1, 0.5, 0.1}, 1},    {{1, 0.5049, 0.1}, 1}, {{1, 0.4951, 0.1049}, 1}, {{1, 0.5, 0.0951}, 1},
+        {{1, 0.5051, 0.1}, 2}, {{1, 0.5, 0.1051}, 2}, {{1, -0.5, 0.1}, 2},      {{1, 0.5, 0}, 2},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fl_bucket_stats stats[] = {{3, 0.5, 0.1}, rows[i].second};
+        struct fl_mixture_part parts[2];
+        size_t made;
+        assert_ok(fl_bucket_mix(stats, 2, parts, &made));
+        assert_int_equal(made, rows[i].parts);
+        double mean = 0, square = 0, weight = 0; /* those of all together stay */
+        for (size_t j = 0; j < made; j++) {
+            const struct fl_truncated_normal *normal = &parts[j].normal;
+            weight += parts[j].weight;
+            mean += parts[j].weight * normal->mean;
+            square += parts[j].weight * (normal->sigma * normal->sigma + normal->mean * normal->mean);
+        }
+        const struct fl_bucket_stats *b = &rows[i].second;
+        assert_near(weight, 1, 1e-15);
+        assert_near(mean, 0.75 * 0.5 + 0.25 * b->mean, 1e-15);
+        assert_near(square, 0.75 * 0.26 + 0.25 * (b->sigma * b->sigma + b->mean * b->mean), 1e-15);
+    }
+}
+
+/* Joined or not, levels that are fitted are as good. */
+static void test_joining_costs_no_quality(void **state)
+{
+    (void)state;
+    enum { B = 512, BUCKETS = 40 };
+    static float v[B * BUCKETS];
+    struct fl_bucket_stats stats[BUCKETS];
+    struct fl_bucket_top top = {stats, BUCKETS, 0};
+    struct fl_mixture_part joined[BUCKETS], apart[BUCKETS];
+    struct fl_random random;
+    double levels[2][8], total = 0;
+    fl_random_init(&random, 4, 1);
+    for (int i = 0; i < B * BUCKETS; i++) /* sums of four uniform numbers, drifting from bucket to bucket */
+        for (int j = 0; j < 4; j++)
+            v[i] += fl_random_float(&random) - 0.5f + 0.005f * (float)(i / B);
+    assert_ok(fl_bucket_top_add(&top, FL_NORM_L2, v, B * BUCKETS, B));
+    struct fl_mixture with = {joined, 0, 0}, without = {apart, BUCKETS, 0};
+    assert_ok(fl_bucket_mix(stats, BUCKETS, joined, &with.count));
+    assert_true(with.count > 1 && with.count < BUCKETS);
+    for (int i = 0; i < BUCKETS; i++)
+        total += stats[i].norm;
+    for (int i = 0; i < BUCKETS; i++) {
+        apart[i].weight = stats[i].norm / total;
+        assert_ok(fl_truncated_normal_init(stats[i].mean, stats[i].sigma, &apart[i].normal));
+    }
+    fl_levels_alq(&with, 8, FL_LEVELS_ALQ_SWEEPS, levels[0]);
+    fl_levels_alq(&without, 8, FL_LEVELS_ALQ_SWEEPS, levels[1]);
+    assert_true(fl_levels_psi(&without, levels[0], 8) < 1.001 * fl_levels_psi(&without, levels[1], 8));
 }
 
 static void test_statistics_that_no_bucket_has(void **state)
@@ -177,7 +240,9 @@ static void test_statistics_that_no_bucket_has(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct fl_bucket_stats both[] = {{1, 0, 0.1}, rows[i].stats};
         struct fl_mixture_part parts[2];
-        assert_status(fl_bucket_mix(both, 2, parts), rows[i].mixed);
+        size_t made = 7;
+        assert_status(fl_bucket_mix(both, 2, parts, &made), rows[i].mixed);
+        assert_int_equal(made, 7);
         assert_status(fl_bucket_pool(both, 2, parts), rows[i].pooled);
     }
 }
@@ -192,6 +257,8 @@ int main(void)
         cmocka_unit_test(test_the_largest_buckets_are_kept),
         cmocka_unit_test(test_a_norm_too_large_stops_the_measuring),
         cmocka_unit_test(test_mixtures_from_statistics),
+        cmocka_unit_test(test_buckets_that_are_close_become_one_part),
+        cmocka_unit_test(test_joining_costs_no_quality),
         cmocka_unit_test(test_statistics_that_no_bucket_has),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -325,8 +325,9 @@ static void test_fitted_levels_keep_their_promise(void **state)
         v[i] *= (float)(1 + i / B % 3);
     assert_ok(fl_bucket_top_add(&top, FL_NORM_L2, v, B * BUCKETS, B));
     for (int pooled = 0; pooled < 2; pooled++) {
-        struct fl_mixture mixture = {parts, pooled ? 1 : BUCKETS, 0};
-        assert_ok(pooled ? fl_bucket_pool(stats, BUCKETS, parts) : fl_bucket_mix(stats, BUCKETS, parts));
+        struct fl_mixture mixture = {parts, 1, 0};
+        assert_ok(pooled ? fl_bucket_pool(stats, BUCKETS, parts)
+                         : fl_bucket_mix(stats, BUCKETS, parts, &mixture.count));
         fl_levels_alq(&mixture, 8, FL_LEVELS_ALQ_SWEEPS, levels[0]);
         fl_levels_amq(&mixture, 8, FL_LEVELS_AMQ_STEPS, 0, &p);
         assert_ok(fl_levels_exponential(p, 8, levels[1]));
