@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/block_int.h"
 #include "codec/coded.h"
 #include "codec/factored.h"
 #include "codec/floats.h"
@@ -25,6 +26,8 @@ static enum fl_status encode_seeded(const struct fl_kernels *kernels, const stru
                                     const float *p, size_t dim, struct fl_buf *payload);
 static enum fl_status encode_natural(const struct fl_kernels *kernels, const struct fl_codec_params *params,
                                      const float *p, size_t dim, struct fl_buf *payload);
+static enum fl_status encode_block_int(const struct fl_kernels *kernels, const struct fl_codec_params *params,
+                                       const float *p, size_t dim, struct fl_buf *payload);
 
 static const struct fl_codec codecs[] = {
     {.id = FL_CODEC_DENSE,
@@ -263,13 +266,23 @@ static const struct fl_codec codecs[] = {
      .values = FL_VALUES_NATURAL,
      .encode = encode_natural,
      .summary = "a power of two, rounded at random, 9 bits (natural compression)"},
+    {.id = FL_CODEC_BLOCK_INT,
+     .name = "block-int",
+     .class = FL_CLASS_CONTRACTION,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_ALL,
+     .values = FL_VALUES_BLOCK_INT,
+     .encode = encode_block_int,
+     .uses_bucket = 1,
+     .summary = "32-bit integers scaled by the largest magnitude of each bucket (SwitchML)"},
 };
 
 const char *const fl_codec_names[] = {
-    "dense",    "threshold",    "int-threshold", "topk",     "topk-tensor",  "topk-bf16", "topk-fp16",
-    "random-k", "random-block", "grbs",          "sign",     "one-bit",      "tree-8",    "tree-8-fixed",
-    "qsgd",     "qsgd-max",     "nuqsgd",        "terngrad", "alq",          "alq-n",     "amq",
-    "amq-n",    "qsparse",      "power-sgd",     "low-rank", "round-random", "natural",   NULL};
+    "dense",     "threshold",    "int-threshold", "topk",      "topk-tensor", "topk-bf16",
+    "topk-fp16", "random-k",     "random-block",  "grbs",      "sign",        "one-bit",
+    "tree-8",    "tree-8-fixed", "qsgd",          "qsgd-max",  "nuqsgd",      "terngrad",
+    "alq",       "alq-n",        "amq",           "amq-n",     "qsparse",     "power-sgd",
+    "low-rank",  "round-random", "natural",       "block-int", NULL};
 
 #define CODEC_COUNT (sizeof codecs / sizeof codecs[0])
 
@@ -301,7 +314,8 @@ int fl_codec_is_exact(const struct fl_codec *codec)
 {
     return fl_codec_has_feedback(codec) && codec->kind != FL_PAYLOAD_FACTORED &&
            codec->id != FL_CODEC_ROUND_RANDOM &&
-           !(codec->kind == FL_PAYLOAD_CODED && codec->values == FL_VALUES_LEVELS);
+           !(codec->kind == FL_PAYLOAD_CODED &&
+             (codec->values == FL_VALUES_LEVELS || codec->values == FL_VALUES_BLOCK_INT));
 }
 
 static enum fl_status check_grid(const struct fl_codec_params *params, int finest_shift)
@@ -343,7 +357,8 @@ enum fl_status fl_codec_params_check(const struct fl_codec_params *params, size_
         return FL_ERR_RANGE;
     if ((codec->uses_bits && (params->bits < 2 || params->bits > 8)) ||
         (codec->uses_bucket && (params->bucket < 1 || params->bucket > UINT32_MAX)) ||
-        (codec->uses_rank && params->rank < 1))
+        (codec->uses_rank && params->rank < 1) ||
+        (codec->id == FL_CODEC_BLOCK_INT && params->contributors > FL_BLOCK_INT_CONTRIBUTORS_MAX))
         return FL_ERR_RANGE;
     if (codec->on_grid)
         return check_grid(params, codec->id == FL_CODEC_ROUND_RANDOM ? 0 : FL_CODEC_FINEST_SHIFT);
@@ -530,6 +545,16 @@ static enum fl_status encode_natural(const struct fl_kernels *kernels, const str
         st = fl_values_write_words(FL_VALUES_NATURAL, words, size, payload);
     }
     return st;
+}
+
+static enum fl_status encode_block_int(const struct fl_kernels *kernels, const struct fl_codec_params *params,
+                                       const float *p, size_t dim, struct fl_buf *payload)
+{
+    (void)kernels;
+    enum fl_status st = fl_coded_write_head(
+        &(struct fl_coded_head){.dim = dim, .support = FL_SUPPORT_ALL, .values = FL_VALUES_BLOCK_INT},
+        payload);
+    return st ? st : fl_values_write_blocks(p, dim, params->bucket, fl_codec_contributors(params), payload);
 }
 
 enum fl_status fl_codec_encode(const struct fl_kernels *kernels, const struct fl_codec_params *params,

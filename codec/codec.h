@@ -44,6 +44,7 @@ enum fl_codec_id {
     FL_CODEC_LOW_RANK,
     FL_CODEC_ROUND_RANDOM, /* stochastic rounding to the grid of step 2 lambda, no dead zone */
     FL_CODEC_NATURAL,      /* a power of two at random */
+    FL_CODEC_BLOCK_INT,    /* integers scaled by blocks: codec/block_int.h */
 };
 
 /* What is promised of q, the decoded payload of p (algorithms.md section 0). */
@@ -74,12 +75,13 @@ struct fl_codec_params {
     int step_log2; /* int-threshold: grid step 2^step_log2, lambda * 2^-16 <= step <= 2 * lambda */
     double ratio;  /* top-k: share of coordinates sent, in (0, 1] */
     const struct fl_codec_tensor
-        *tensors;        /* codecs with uses_tensors: borrowed, those of the vector in order */
-    size_t tensor_count; /* their elements add up to the size of the vector */
-    unsigned bits;       /* quantisers with uses_bits: about 2^bits levels, 2 to 8 */
-    size_t bucket;       /* quantisers: values that share a scale, 1 to 2^32 - 1 */
-    unsigned rank;       /* low rank: columns of a factor, > 0 */
-    uint64_t seed;       /* of random rounding: another one for each client and round; encoding only */
+        *tensors;          /* codecs with uses_tensors: borrowed, those of the vector in order */
+    size_t tensor_count;   /* their elements add up to the size of the vector */
+    unsigned bits;         /* quantisers with uses_bits: about 2^bits levels, 2 to 8 */
+    size_t bucket;         /* quantisers: values that share a scale, 1 to 2^32 - 1 */
+    unsigned rank;         /* low rank: columns of a factor, > 0 */
+    uint32_t contributors; /* block-int: messages that are planned to be added as integers; 0: one */
+    uint64_t seed;         /* of random rounding: another one for each client and round; encoding only */
 };
 
 struct fl_codec_params;
@@ -109,6 +111,11 @@ struct fl_codec {
     fl_codec_encode_fn encode;
 };
 
+static inline uint32_t fl_codec_contributors(const struct fl_codec_params *params)
+{
+    return params->contributors ? params->contributors : 1;
+}
+
 /* Whether what is not sent waits in a residual. */
 static inline int fl_codec_has_feedback(const struct fl_codec *codec)
 {
@@ -133,7 +140,8 @@ const struct fl_codec *fl_codec_find_id(unsigned id);
 /*
  * Whether params make sense for vectors of dim elements. FL_ERR_NOT_FOUND: unknown codec; FL_ERR_SHAPE: dim
  * is 0 or the tensors do not add up to it; FL_ERR_LIMIT: dim above FL_CODEC_DIM_MAX; FL_ERR_RANGE: lambda not
- * finite or <= 0 (or no power of two on the grid), step, ratio, bits, bucket or rank outside their range.
+ * finite or <= 0 (or no power of two on the grid), step, ratio, bits, bucket, rank or contributors outside
+ * their range.
  */
 FL_MUST_CHECK enum fl_status fl_codec_params_check(const struct fl_codec_params *params, size_t dim);
 

@@ -116,7 +116,12 @@ enum fl_status fl_coded_check_head(const struct fl_codec_params *params, size_t 
         return st;
     payload->values.size = fl_cursor_left(cursor);
     st = fl_cursor_bytes(cursor, payload->values.size, &payload->values.data);
-    return st ? st : fl_value_reader_open(payload->value_form, payload->values, payload->count, &reader);
+    if (!st)
+        st = fl_value_reader_open(payload->value_form, payload->values, payload->count, &reader);
+    if (!st && payload->value_form == FL_VALUES_BLOCK_INT && payload->count &&
+        reader.block.contributors != fl_codec_contributors(params))
+        return FL_ERR_RANGE;
+    return st;
 }
 
 struct walk {

@@ -42,8 +42,9 @@ enum fl_value_form {
     FL_VALUES_FLOAT32 = 0,
     FL_VALUES_BFLOAT16 = 1,
     FL_VALUES_FLOAT16 = 2,
-    FL_VALUES_LEVELS = 3,  /* codes into a table of levels, times a scale for each bucket */
-    FL_VALUES_NATURAL = 4, /* powers of two in 9 bits */
+    FL_VALUES_LEVELS = 3,    /* codes into a table of levels, times a scale for each bucket */
+    FL_VALUES_NATURAL = 4,   /* powers of two in 9 bits */
+    FL_VALUES_BLOCK_INT = 5, /* integers of 32 bits that share an exponent in each block */
 };
 
 /* A checked payload. Fields may be read; only fl_payload_check() and fl_sparse_check() fill them. */

@@ -150,6 +150,31 @@ enum fl_status fl_values_write_levels(const struct fl_level_values *levels, size
     return st ? st : put_codes(&coding, levels->codes, count, out);
 }
 
+enum fl_status fl_values_write_blocks(const float *values, size_t count, size_t block_size,
+                                      uint32_t contributors, struct fl_buf *out)
+{
+    size_t blocks = (count - 1) / block_size + 1;
+    uint8_t *exponents, *at;
+    enum fl_status st = fl_varint_put(out, block_size);
+    if (!st)
+        st = fl_varint_put(out, contributors);
+    if (!st)
+        st = count > (SIZE_MAX - blocks) / 4 ? FL_ERR_LIMIT
+                                             : fl_buf_extend(out, blocks + 4 * count, &exponents);
+    if (st)
+        return st;
+    at = exponents + blocks;
+    for (size_t b = 0; b < blocks; b++) {
+        const float *x = values + b * block_size;
+        size_t size = count - b * block_size < block_size ? count - b * block_size : block_size;
+        struct fl_block_int block = {fl_block_int_exponent(x, size), contributors};
+        exponents[b] = block.exponent;
+        for (size_t i = 0; i < size; i++, at += 4)
+            fl_store_le32(at, (uint32_t)fl_block_int_quantise(&block, x[i]));
+    }
+    return FL_OK;
+}
+
 /* --- reading --- */
 
 static float load_float(const uint8_t *at)
@@ -228,6 +253,29 @@ static enum fl_status open_levels(struct fl_cursor *cursor, size_t count, struct
     return st ? st : open_codes(cursor, count, head[1], reader);
 }
 
+static enum fl_status open_blocks(struct fl_cursor *cursor, size_t count, struct fl_value_reader *reader)
+{
+    uint64_t size, contributors;
+    enum fl_status st = fl_cursor_varint(cursor, &size);
+    if (!st)
+        st = fl_cursor_varint(cursor, &contributors);
+    if (st)
+        return st;
+    if (!size || size > UINT32_MAX || !contributors || contributors > FL_BLOCK_INT_CONTRIBUTORS_MAX)
+        return FL_ERR_RANGE;
+    reader->bucket = (size_t)size;
+    reader->block.contributors = (uint32_t)contributors;
+    size_t blocks = (count - 1) / reader->bucket + 1;
+    st = fl_cursor_bytes(cursor, blocks, &reader->exponents);
+    for (size_t b = 0; !st && b < blocks; b++)
+        st = reader->exponents[b] > FL_BLOCK_INT_EXPONENT_MAX ? FL_ERR_RANGE : FL_OK;
+    if (st)
+        return st;
+    uint64_t wanted = (uint64_t)count * 4, left = fl_cursor_left(cursor);
+    reader->at = cursor->bytes.data + cursor->at;
+    return left == wanted ? FL_OK : left < wanted ? FL_ERR_TRUNCATED : FL_ERR_FORMAT;
+}
+
 enum fl_status fl_value_reader_open(enum fl_value_form form, struct fl_bytes bytes, size_t count,
                                     struct fl_value_reader *ret_reader)
 {
@@ -237,6 +285,8 @@ enum fl_status fl_value_reader_open(enum fl_value_form form, struct fl_bytes byt
         return bytes.size ? FL_ERR_FORMAT : FL_OK;
     if (form == FL_VALUES_LEVELS)
         return open_levels(&cursor, count, ret_reader);
+    if (form == FL_VALUES_BLOCK_INT)
+        return open_blocks(&cursor, count, ret_reader);
     uint64_t wanted =
         form == FL_VALUES_NATURAL ? code_bytes(count, NATURAL_BITS) : (uint64_t)count * plain_bytes(form);
     if (form == FL_VALUES_NATURAL)
@@ -266,10 +316,27 @@ static enum fl_status next_levels(struct fl_value_reader *reader, size_t size, u
     return FL_OK;
 }
 
+static enum fl_status next_blocks(struct fl_value_reader *reader, size_t size, uint32_t *ret_words)
+{
+    for (size_t i = 0; i < size; i++, reader->at += 4) {
+        int32_t q = (int32_t)fl_load_le32(reader->at);
+        if (reader->used == 0)
+            reader->block.exponent = *reader->exponents++;
+        if (!fl_block_int_fits(&reader->block, q))
+            return FL_ERR_RANGE;
+        ret_words[i] = fl_float_bits(fl_block_int_value(&reader->block, q));
+        if (++reader->used == reader->bucket)
+            reader->used = 0;
+    }
+    return FL_OK;
+}
+
 enum fl_status fl_value_reader_next(struct fl_value_reader *reader, size_t size, uint32_t *ret_words)
 {
     if (reader->form == FL_VALUES_LEVELS)
         return next_levels(reader, size, ret_words);
+    if (reader->form == FL_VALUES_BLOCK_INT)
+        return next_blocks(reader, size, ret_words);
     if (reader->form == FL_VALUES_NATURAL) {
         for (size_t i = 0; i < size; i++)
             ret_words[i] = fl_bits_get(&reader->codes, &reader->codes.pos, NATURAL_BITS) << NATURAL_SHIFT;

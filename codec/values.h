@@ -6,6 +6,7 @@
 #define FL_CODEC_VALUES_H
 
 #include "codec/bits.h"
+#include "codec/block_int.h"
 #include "codec/huffman.h"
 #include "codec/payload.h"
 
@@ -30,12 +31,18 @@ FL_MUST_CHECK enum fl_status fl_values_write_words(enum fl_value_form form, cons
 FL_MUST_CHECK enum fl_status fl_values_write_levels(const struct fl_level_values *levels, size_t count,
                                                     struct fl_buf *out);
 
+/* The section of count > 0 values as integers in blocks of so many, 1 to 2^32 - 1; values: finite. */
+FL_MUST_CHECK enum fl_status fl_values_write_blocks(const float *values, size_t count, size_t block_size,
+                                                    uint32_t contributors, struct fl_buf *out);
+
 /* Reads one section from its start; borrows the bytes. */
 struct fl_value_reader {
     enum fl_value_form form;
-    const uint8_t *at; /* plain: the next value */
+    const uint8_t *at;         /* plain, integers: the next value */
+    const uint8_t *exponents;  /* integers: those of the blocks from the next value's on */
+    struct fl_block_int block; /* integers: the one that was read from last */
     const uint8_t *table, *scales;
-    size_t level_count, bucket, used; /* used: values of the bucket that are read */
+    size_t level_count, bucket, used; /* bucket: of integers, the block; used: values of it that are read */
     unsigned width;                   /* bits of a code; 0: Huffman code */
     struct fl_huffman_decoder decoder;
     struct fl_bit_reader codes;
@@ -47,7 +54,7 @@ FL_MUST_CHECK enum fl_status fl_value_reader_open(enum fl_value_form form, struc
                                                   size_t count, struct fl_value_reader *ret_reader);
 
 /* The next size <= 64 values as float32 bits, which may be not finite. At most count values in all.
- * FL_ERR_RANGE: a code without a level; FL_ERR_TRUNCATED. */
+ * FL_ERR_RANGE: a code without a level, an integer that does not fit; FL_ERR_TRUNCATED. */
 FL_MUST_CHECK enum fl_status fl_value_reader_next(struct fl_value_reader *reader, size_t size,
                                                   uint32_t *ret_words);
 

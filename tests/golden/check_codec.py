@@ -13,7 +13,7 @@ from fractions import Fraction
 import payload as wire
 
 # Where p - q is rounded once, or does not stay.
-ROUNDED = ("round-random", "natural")
+ROUNDED = ("round-random", "natural", "block-int")
 
 HERE = pathlib.Path(__file__).parent / "codec"
 
@@ -38,7 +38,8 @@ def agreed(case):
     tensors = [int(elems) for elems in case["tensors"].split()] if "tensors" in case else None
     shapes = [tuple(int(n) for n in shape.split("x")) for shape in case.get("shapes", "").split()]
     rank = int(case["rank"]) if "rank" in case else None
-    return dict(shapes=shapes, rank=rank, codec=codec, d=int(d), lam=lam, step=step, ratio=ratio, tensors=tensors)
+    contributors = int(case.get("contributors", 1))
+    return dict(contributors=contributors, shapes=shapes, rank=rank, codec=codec, d=int(d), lam=lam, step=step, ratio=ratio, tensors=tensors)
 
 
 def philox(seed, block):
@@ -92,11 +93,25 @@ def half(codec, value):
     return max(-most, min(most, rounded))
 
 
-def compress(p, codec, d, lam, step, ratio, tensors, seed, **_):
+def block_int(p, size, n):
+    """Integers of 32 bits, scaled so that n of the largest of each block add up."""
+    out = {}
+    for i, v in p.items():
+        most = max(abs(w) for j, w in p.items() if j // size == i // size)
+        exponent = max(math.frexp(float(most))[1] + 126, 0) if most >= Fraction(2) ** -126 else 0
+        scaled = abs(v) * (wire.INT_MAX - n) / (n * Fraction(2) ** (exponent - 126))
+        q = math.floor(scaled + Fraction(1, 2)) * (1 if v > 0 else -1)
+        out[i] = Fraction(wire.block_value(q, exponent, n))
+    return {i: v for i, v in out.items() if v}
+
+
+def compress(p, codec, d, lam, step, ratio, tensors, seed, bucket, contributors, **_):
     """The output by the definition of the codec; p and the result map index to Fraction, zeros left out."""
     if codec in ("round-random", "natural"):
         out = {i: round_random(v, step, seed, i) if codec == "round-random" else natural(v, seed, i) for i, v in p.items()}
         return {i: v for i, v in out.items() if v}
+    if codec == "block-int":
+        return block_int(p, bucket, contributors)
     if codec in ("topk-bf16", "topk-fp16"):
         sent = top(p, wire.top_count(ratio, d))
         return {i: half(codec, v) for i, v in sent.items() if half(codec, v)}
@@ -135,7 +150,8 @@ def check_accepted(case):
         assert all(math.copysign(1, item) == math.copysign(1, output.get(i, 0.0)) for i, item in found.items)
     if "input" in case:
         p = {i: Fraction(v) for i, v in pairs(case["input"]) if v}
-        assert {i: v for i, v in decoded.items() if v} == compress(p, **what, seed=int(case.get("seed", 0))), "not what the codec defines"
+        numbers = {name: int(case.get(name, default)) for name, default in (("seed", 0), ("bucket", 0))}
+        assert {i: v for i, v in decoded.items() if v} == compress(p, **what, **numbers), "not what the codec defines"
         for i, v in p.items() if what["codec"] not in ROUNDED else ():  # rule R8: the residual is exact
             assert is_float32(v - decoded.get(i, 0)), "residual is not a float32"
     for size in range(0, len(data), 1 + len(data) // 50):

@@ -15,15 +15,16 @@ DENSE, THRESHOLD, INT_THRESHOLD, TOPK, TOPK_TENSOR, ASSIGN, CODED, SUPPORT, FACT
 NAMES = {DENSE: "dense", THRESHOLD: "threshold", INT_THRESHOLD: "int-threshold", TOPK: "topk",
          TOPK_TENSOR: "topk-tensor", ASSIGN: "assign", CODED: "coded"}
 ALL, LISTED = 0, 1  # supports of kind 7
-FLOAT32, BFLOAT16, FLOAT16, LEVELS, NATURAL = 0, 1, 2, 3, 4  # values of kind 7
+FLOAT32, BFLOAT16, FLOAT16, LEVELS, NATURAL, BLOCK_INT = 0, 1, 2, 3, 4, 5  # values of kind 7
 # Which forms of kind 7 a codec has, or the name of another whose payloads it makes.
-FORMS = {"topk-bf16": (LISTED, BFLOAT16), "topk-fp16": (LISTED, FLOAT16), "qsparse": (LISTED, LEVELS), "natural": (ALL, NATURAL),
+FORMS = {"topk-bf16": (LISTED, BFLOAT16), "topk-fp16": (LISTED, FLOAT16), "qsparse": (LISTED, LEVELS), "natural": (ALL, NATURAL), "block-int": (ALL, BLOCK_INT),
          **{name: (ALL, LEVELS) for name in ("sign", "one-bit", "tree-8", "tree-8-fixed", "qsgd", "qsgd-max", "nuqsgd", "terngrad",
                                              "alq", "alq-n", "amq", "amq-n")},
          "round-random": "int-threshold"}
 LEVEL_MAX = 1 << 20
 GROUP = 64
 PLAIN = 31
+INT_MAX = (1 << 31) - 1
 
 Payload = namedtuple("Payload", "codec d lam step items")
 
@@ -232,6 +233,25 @@ def level_values(rest, count):
     return [single(scales[i // bucket] * table[code]) for i, code in enumerate(codes)]
 
 
+def block_value(q, exponent, n):
+    """A float32, from the float64 that is nearest to q n / (2^31 - 1 - n)."""
+    try:
+        return single(math.ldexp(float(Fraction(q * n, INT_MAX - n)), exponent - 126))
+    except OverflowError:
+        raise Refused("value is not finite") from None
+
+
+def block_values(rest, count):
+    size, n = rest.varint(), rest.varint()
+    need(1 <= size < 1 << 32, "block out of range")
+    need(1 <= n < INT_MAX, "contributors out of range")
+    exponents = rest.take(-(-count // size))
+    need(all(exponent < 255 for exponent in exponents), "an exponent of infinity")
+    integers = [q for (q,) in struct.iter_unpack("<i", rest.take(4 * count))]
+    need(all(abs(q) * n <= INT_MAX for q in integers), "an integer whose sum could overflow")
+    return [block_value(q, exponents[i // size], n) for i, q in enumerate(integers)]
+
+
 def coded_values(rest, form, count):
     if count == 0:
         values = []
@@ -239,6 +259,8 @@ def coded_values(rest, form, count):
         values = level_values(rest, count)
     elif form == FLOAT32:
         values = floats(rest.take(4 * count))
+    elif form == BLOCK_INT:
+        values = block_values(rest, count)
     elif form == NATURAL:
         bits = Bits(rest.take(-(-9 * count // 8)))
         values = floats(b"".join(struct.pack("<I", bits.number(9) << 23) for _ in range(count)))
@@ -253,16 +275,20 @@ def coded_values(rest, form, count):
 
 
 def decode_coded(d, rest):
-    """Kind 7: its forms, and items (index, float)."""
+    """Kind 7: its forms, with contributors where there are some, and items (index, float)."""
     forms = rest.take(1)[0]
     support, values = forms & 15, forms >> 4
-    need(support in (ALL, LISTED) and values in (FLOAT32, BFLOAT16, FLOAT16, LEVELS, NATURAL), "unknown forms")
+    need(support in (ALL, LISTED) and values in (FLOAT32, BFLOAT16, FLOAT16, LEVELS, NATURAL, BLOCK_INT), "unknown forms")
     indices = range(d)
     if support == LISTED:
         inner = decode(rest.take(rest.varint()), inside=True)
         need(inner.d == d, "the support is of another size")
         indices = [index for index, _ in inner.items]
-    return (support, values), list(zip(indices, coded_values(rest, values, len(indices))))
+    forms = support, values
+    if values == BLOCK_INT:
+        ahead = Bytes(rest.data[rest.at:])
+        forms += [ahead.varint(), ahead.varint()][1],
+    return forms, list(zip(indices, coded_values(rest, values, len(indices))))
 
 
 def decode(payload, inside=False):
@@ -334,12 +360,13 @@ def decode_factored(data, codec, d, shapes, rank=None):
     return Payload(codec, d, None, None, list(enumerate(items)))
 
 
-def decode_agreed(payload, codec, d, lam=None, step=None, ratio=None, tensors=None, shapes=None, rank=None):
-    """decode(), and the payload must be of this codec, size, lambda, step, ratio and tensors."""
+def decode_agreed(payload, codec, d, lam=None, step=None, ratio=None, tensors=None, shapes=None, rank=None, contributors=None):
+    """decode(), and the payload must be of this codec, size, lambda, step, ratio, tensors and contributors."""
     if codec in ("power-sgd", "low-rank"):
         return decode_factored(payload, codec, d, shapes, rank if codec == "power-sgd" else None)
     found = decode(payload)
-    need((found.codec, found.d) == (FORMS.get(codec, codec), d), "another codec or size")
+    forms = FORMS[codec] + (contributors,) if codec == "block-int" else FORMS.get(codec, codec)
+    need((found.codec, found.d) == (forms, d), "another codec or size")
     need((found.lam, found.step) == (lam, step), "another lambda or step")
     if codec.startswith("topk") or codec == "qsparse":
         start = 0

@@ -42,6 +42,7 @@ static const struct fl_codec_params sample_params[] = {
     {.id = FL_CODEC_QSPARSE, .ratio = 0.05, .bits = 4, .bucket = 64, .seed = 9},
     {.id = FL_CODEC_ROUND_RANDOM, .lambda = 2, .step_log2 = 2, .seed = 10},
     {.id = FL_CODEC_NATURAL, .seed = 11},
+    {.id = FL_CODEC_BLOCK_INT, .bucket = 64},
     {.id = FL_CODEC_TOPK_TENSOR, .ratio = 0.01, .tensors = sample_tensors, .tensor_count = 4},
     {.id = FL_CODEC_GRBS, .ratio = 0.1, .seed = 3, .tensors = sample_tensors, .tensor_count = 4},
     {.id = FL_CODEC_POWER_SGD, .rank = 2, .seed = 4, .tensors = sample_tensors, .tensor_count = 4},

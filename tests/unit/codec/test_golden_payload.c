@@ -99,6 +99,8 @@ static void read_line(struct golden *golden, const char *line)
         golden->params.ratio = strtod(rest, NULL);
     else if (strcmp(word, "seed") == 0)
         golden->params.seed = strtoull(rest, NULL, 10);
+    else if (strcmp(word, "contributors") == 0)
+        golden->params.contributors = (uint32_t)strtoul(rest, NULL, 10);
     else if (strcmp(word, "bits") == 0)
         golden->params.bits = (unsigned)atoi(rest);
     else if (strcmp(word, "bucket") == 0)
