@@ -6,12 +6,14 @@
 
 #include "codec/block_int.h"
 #include "codec/coded.h"
+#include "codec/estimated_threshold.h"
 #include "codec/factored.h"
 #include "codec/floats.h"
 #include "codec/grid.h"
 #include "codec/layout.h"
 #include "codec/quantiser.h"
 #include "codec/rounding.h"
+#include "codec/sampled_threshold.h"
 #include "codec/topk.h"
 #include "codec/writer.h"
 
@@ -275,14 +277,51 @@ static const struct fl_codec codecs[] = {
      .encode = encode_block_int,
      .uses_bucket = 1,
      .summary = "32-bit integers scaled by the largest magnitude of each bucket (SwitchML)"},
+    {.id = FL_CODEC_TOPK_SAMPLED,
+     .name = "topk-sampled",
+     .class = FL_CLASS_CONTRACTION,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_LISTED,
+     .encode = encode_top_coded,
+     .uses_ratio = 1,
+     .summary = "about the largest magnitudes, by a threshold from a sample (DGC)"},
+    {.id = FL_CODEC_SIDCO_EXPONENTIAL,
+     .name = "sidco-exponential",
+     .class = FL_CLASS_CONTRACTION,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_LISTED,
+     .encode = encode_top_coded,
+     .uses_ratio = 1,
+     .summary = "about the largest magnitudes, by a fitted exponential (SIDCo)"},
+    {.id = FL_CODEC_SIDCO_PARETO,
+     .name = "sidco-pareto",
+     .class = FL_CLASS_CONTRACTION,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_LISTED,
+     .encode = encode_top_coded,
+     .uses_ratio = 1,
+     .summary = "about the largest magnitudes, by a fitted Pareto distribution (SIDCo)"},
+    {.id = FL_CODEC_SIDCO_GAMMA,
+     .name = "sidco-gamma",
+     .class = FL_CLASS_CONTRACTION,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_LISTED,
+     .encode = encode_top_coded,
+     .uses_ratio = 1,
+     .summary = "about the largest magnitudes, by a fitted gamma distribution (SIDCo)"},
 };
 
-const char *const fl_codec_names[] = {
-    "dense",     "threshold",    "int-threshold", "topk",      "topk-tensor", "topk-bf16",
-    "topk-fp16", "random-k",     "random-block",  "grbs",      "sign",        "one-bit",
-    "tree-8",    "tree-8-fixed", "qsgd",          "qsgd-max",  "nuqsgd",      "terngrad",
-    "alq",       "alq-n",        "amq",           "amq-n",     "qsparse",     "power-sgd",
-    "low-rank",  "round-random", "natural",       "block-int", NULL};
+const char *const fl_codec_names[] = {"dense",        "threshold",    "int-threshold",
+                                      "topk",         "topk-tensor",  "topk-bf16",
+                                      "topk-fp16",    "random-k",     "random-block",
+                                      "grbs",         "sign",         "one-bit",
+                                      "tree-8",       "tree-8-fixed", "qsgd",
+                                      "qsgd-max",     "nuqsgd",       "terngrad",
+                                      "alq",          "alq-n",        "amq",
+                                      "amq-n",        "qsparse",      "power-sgd",
+                                      "low-rank",     "round-random", "natural",
+                                      "block-int",    "topk-sampled", "sidco-exponential",
+                                      "sidco-pareto", "sidco-gamma",  NULL};
 
 #define CODEC_COUNT (sizeof codecs / sizeof codecs[0])
 
@@ -488,13 +527,27 @@ static enum fl_status encode_sparse(const struct fl_kernels *kernels, const stru
     return st;
 }
 
+static enum fl_status select_estimated(const struct fl_kernels *kernels, const struct fl_codec_params *params,
+                                       const float *p, size_t dim, struct survivors *ret)
+{
+    float threshold;
+    size_t most = fl_codec_top_count(params->ratio, dim);
+    enum fl_status st = fl_threshold_estimate(kernels, params, p, dim, &threshold);
+    if (!st)
+        st = survivors_init(ret, most);
+    if (!st)
+        ret->count = fl_threshold_select(kernels, p, dim, threshold, most, ret->indices, ret->words);
+    return st;
+}
+
 static enum fl_status encode_top_coded(const struct fl_kernels *kernels, const struct fl_codec_params *params,
                                        const float *p, size_t dim, struct fl_buf *payload)
 {
     const struct fl_codec *codec = fl_codec_find_id(params->id);
     struct survivors survivors = {0};
-    (void)kernels;
-    enum fl_status st = select_top(p, &(struct fl_codec_tensor){dim, 1}, 1, params->ratio, &survivors);
+    enum fl_status st = fl_threshold_is_estimated(params->id)
+                            ? select_estimated(kernels, params, p, dim, &survivors)
+                            : select_top(p, &(struct fl_codec_tensor){dim, 1}, 1, params->ratio, &survivors);
     if (!st)
         st = fl_coded_write_head(&(struct fl_coded_head){.dim = dim,
                                                          .support = FL_SUPPORT_LISTED,

@@ -45,6 +45,10 @@ enum fl_codec_id {
     FL_CODEC_ROUND_RANDOM, /* stochastic rounding to the grid of step 2 lambda, no dead zone */
     FL_CODEC_NATURAL,      /* a power of two at random */
     FL_CODEC_BLOCK_INT,    /* integers scaled by blocks: codec/block_int.h */
+    FL_CODEC_TOPK_SAMPLED, /* top-k by estimated thresholds: codec/estimated_threshold.h */
+    FL_CODEC_SIDCO_EXPONENTIAL,
+    FL_CODEC_SIDCO_PARETO,
+    FL_CODEC_SIDCO_GAMMA,
 };
 
 /* What is promised of q, the decoded payload of p (algorithms.md section 0). */

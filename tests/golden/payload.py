@@ -16,8 +16,10 @@ NAMES = {DENSE: "dense", THRESHOLD: "threshold", INT_THRESHOLD: "int-threshold",
          TOPK_TENSOR: "topk-tensor", ASSIGN: "assign", CODED: "coded"}
 ALL, LISTED = 0, 1  # supports of kind 7
 FLOAT32, BFLOAT16, FLOAT16, LEVELS, NATURAL, BLOCK_INT = 0, 1, 2, 3, 4, 5  # values of kind 7
+# Codecs that send about the largest magnitudes, at most the agreed share.
+ESTIMATED = ("topk-sampled", "sidco-exponential", "sidco-pareto", "sidco-gamma")
 # Which forms of kind 7 a codec has, or the name of another whose payloads it makes.
-FORMS = {"topk-bf16": (LISTED, BFLOAT16), "topk-fp16": (LISTED, FLOAT16), "qsparse": (LISTED, LEVELS), "natural": (ALL, NATURAL), "block-int": (ALL, BLOCK_INT),
+FORMS = {"topk-bf16": (LISTED, BFLOAT16), "topk-fp16": (LISTED, FLOAT16), "qsparse": (LISTED, LEVELS), "natural": (ALL, NATURAL), **{name: (LISTED, FLOAT32) for name in ESTIMATED}, "block-int": (ALL, BLOCK_INT),
          **{name: (ALL, LEVELS) for name in ("sign", "one-bit", "tree-8", "tree-8-fixed", "qsgd", "qsgd-max", "nuqsgd", "terngrad",
                                              "alq", "alq-n", "amq", "amq-n")},
          "round-random": "int-threshold"}
@@ -368,7 +370,7 @@ def decode_agreed(payload, codec, d, lam=None, step=None, ratio=None, tensors=No
     forms = FORMS[codec] + (contributors,) if codec == "block-int" else FORMS.get(codec, codec)
     need((found.codec, found.d) == (forms, d), "another codec or size")
     need((found.lam, found.step) == (lam, step), "another lambda or step")
-    if codec.startswith("topk") or codec == "qsparse":
+    if codec.startswith("topk") or codec == "qsparse" or codec in ESTIMATED:
         start = 0
         for elems in tensors if codec == "topk-tensor" else [d]:
             sent = sum(start <= index < start + elems for index, _ in found.items)
