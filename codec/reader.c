@@ -109,6 +109,8 @@ static enum fl_status walk_range(const struct fl_payload *payload, const struct 
                                  fl_group_fn fn, void *user)
 {
     uint64_t bitmap_bytes = range->bitmap ? (range->elems + 7) / 8 : 0, next = range->start;
+    if (!range->count)
+        return FL_OK; /* it has no body */
     if (bitmap_bytes > range->coded.size)
         return FL_ERR_TRUNCATED;
     struct fl_bit_reader bitmap = {.data = range->coded.data, .size = (size_t)bitmap_bytes};
