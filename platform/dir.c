@@ -11,7 +11,6 @@
 #include "platform/file.h"
 #include "platform/file_error.h"
 
-#define LOCK_NAME  "lock"
 #define LOOK_TRIES 5
 #define LOOK_US    10000
 
@@ -155,7 +154,7 @@ enum fl_status fl_dir_clear(const char *path, struct fl_error *err)
 enum fl_status fl_lock_take(const char *dir, struct fl_lock *ret_lock, struct fl_error *err)
 {
     char path[FL_PATH_SIZE];
-    enum fl_status st = fl_path_join(dir, LOCK_NAME, path, err);
+    enum fl_status st = fl_path_join(dir, FL_LOCK_NAME, path, err);
 
     if (st)
         return st;
@@ -182,7 +181,7 @@ enum fl_status fl_lock_take(const char *dir, struct fl_lock *ret_lock, struct fl
 enum fl_status fl_lock_look(const char *dir, int *ret_is_held, struct fl_error *err)
 {
     char path[FL_PATH_SIZE];
-    enum fl_status st = fl_path_join(dir, LOCK_NAME, path, err);
+    enum fl_status st = fl_path_join(dir, FL_LOCK_NAME, path, err);
 
     if (st)
         return st;

@@ -41,6 +41,8 @@ struct fl_lock {
     int fd; /* -1: not held */
 };
 
+#define FL_LOCK_NAME "lock"
+
 /* Takes the folder for this process (flock on DIR/lock, rule R1), waiting for a twentieth of a second at
  * most; FL_ERR_LOCKED when another process has it. The kernel frees it when the process ends, however it
  * ends. */

@@ -9,11 +9,19 @@
 #include "platform/env.h"
 #include "server/port/store_sqlite.h"
 
+/* user: a name that does not count, or NULL. */
 static enum fl_status fail_if_used(void *user, const char *name)
 {
-    (void)user;
-    (void)name;
-    return FL_ERR_EXISTS;
+    return user && !strcmp(user, name) ? FL_OK : FL_ERR_EXISTS;
+}
+
+static enum fl_status check_unused(const char *dir, const char *except, struct fl_error *err)
+{
+    enum fl_status st = fl_dir_list(dir, fail_if_used, (void *)(uintptr_t)except, err);
+
+    if (st == FL_ERR_EXISTS)
+        st = fl_error_set(err, st, "%s: the folder is not empty; name a new one, init never overwrites", dir);
+    return st;
 }
 
 /* A secret of FL_DIGEST_SIZE random bytes as a line of hexadecimal digits. */
@@ -62,19 +70,22 @@ enum fl_status fl_deployment_create(const char *dir, const char *const *names, s
                                     struct fl_error *err)
 {
     struct fl_env env = fl_env_system();
+    struct fl_lock lock = {.fd = -1};
     char path[FL_PATH_SIZE];
-    enum fl_status st = fl_dir_list(dir, fail_if_used, NULL, err);
+    enum fl_status st = check_unused(dir, NULL, err);
 
-    if (st == FL_ERR_EXISTS)
-        return fl_error_set(err, st, "%s: the folder is not empty; name a new one, init never overwrites",
-                            dir);
     if (st && st != FL_ERR_NOT_FOUND)
         return st;
-    if ((st = fl_dir_make(dir, FL_DIR_PRIVATE, err)) ||
-        (st = fl_path_join(dir, FL_DEPLOYMENT_AUTHORITY, path, err)) ||
+    /* Of two at once only one goes on: what fails from then on is its own, and it alone may discard it. */
+    if ((st = fl_dir_make(dir, FL_DIR_PRIVATE, err)) || (st = fl_lock_take(dir, &lock, err)) ||
+        (st = check_unused(dir, FL_LOCK_NAME, err)))
+        goto out;
+    if ((st = fl_path_join(dir, FL_DEPLOYMENT_AUTHORITY, path, err)) ||
         (st = fl_authority_files_create(path, names, name_count, env.wall_ms(env.user) / 1000, err)) ||
         (st = make_secret(dir, FL_DEPLOYMENT_RECEIPTS, err)) || (st = make_secret(dir, FL_ADMIN_TOKEN, err)))
         fl_deployment_discard(dir);
+out:
+    fl_lock_release(&lock);
     return st;
 }
 

@@ -66,6 +66,18 @@ class Commands(unittest.TestCase):
             path.write_bytes(right)
         self.server.start()
 
+    def test_of_two_inits_at_once_none_takes_what_the_other_has_made(self):
+        for i in range(10):
+            folder = self.server.folder / f"twice-{i}"
+            both = [subprocess.Popen([PROGRAM, "init", str(folder), "--host", "127.0.0.1", "--json"], stdout=subprocess.PIPE,
+                                     stderr=subprocess.DEVNULL, text=True) for _ in range(2)]
+            made = [json.loads(out)["ca_fingerprint"] for out, code in [(p.communicate()[0], p.returncode) for p in both] if code == 0]
+            self.assertLessEqual(len(made), 1)
+            for fingerprint in made:
+                text = run("openssl", "x509", "-in", folder / "authority" / "root.pem", "-noout", "-fingerprint", "-sha256").stdout
+                self.assertEqual(text.strip().split("=")[-1].replace(":", "").lower(), fingerprint)
+                self.assertTrue((folder / "server.yaml").is_file() and (folder / "admin.token").is_file())
+
     def test_R1_one_server_per_folder(self):
         self.server.start()
         done = run(PROGRAM, "serve", "--config", self.server.dir / "server.yaml", expect=6)
