@@ -4,19 +4,17 @@
  * value gets its level. Not for the levels themselves (codec/levels.h and its kin), nor for bytes
  * (codec/values.h).
  *
- * | codec       | scale        | levels                              | rounding | class | | sign        |
- * mean |v|     | -1, 1                               | sign     | contraction, delta = ||v||_1^2 / (n
- * ||v||_2^2) | | one-bit     | 1            | mean of the negative, of the others | sign     | contraction |
- * | tree-8      | max |v|      | dynamic tree, 256                   | nearest  | contraction | |
- * tree-8-fixed| 128 lambda   | dynamic tree, 256                   | nearest  | absolute for |v| <= 128
- * lambda | | qsgd        | ||v||_2      | uniform with 0, 2^bits - 1          | random   | unbiased, omega =
- * min(B / s^2, sqrt(B) / s) | | qsgd-max    | max |v|      | the same                            | random   |
- * unbiased                       | | nuqsgd      | ||v||_2      | +-2^-j with 0, 2^bits - 1           |
- * random   | unbiased                       | | terngrad    | max |v|      | -1, 0, 1, after clipping |
- * random   | unbiased but for the clipping  | | alq, alq-n  | ||v||_2      | fitted, 2^bits | random   |
- * unbiased                       | | amq, amq-n  | ||v||_2      | +-p^j, p fitted, 2^bits             |
- * random   | unbiased                       | | qsparse     | as qsgd, of the k largest, over 1 + omega  | |
- * random | contraction, delta = k / (d (1 + omega)) |
+ * - sign: mean magnitude; levels -1 and 1, by the sign; contraction, delta = ||v||_1^2 / (n ||v||_2^2)
+ * - one-bit: scale 1; the mean of the negative values and that of the others; contraction
+ * - tree-8: largest magnitude; dynamic tree of 256 levels, to the nearest; contraction
+ * - tree-8-fixed: 128 lambda; the same tree; absolute while |v| <= 128 lambda
+ * - qsgd: 2-norm; 2^bits - 1 uniform levels with 0, at random; unbiased, omega = min(B / s^2, sqrt(B) / s)
+ * - qsgd-max: largest magnitude; the same levels, at random; unbiased
+ * - nuqsgd: 2-norm; 2^bits - 1 levels +-2^-j with 0, at random; unbiased
+ * - terngrad: largest magnitude after clipping; -1, 0, 1, at random; unbiased but for the clipping
+ * - alq, alq-n: 2-norm; 2^bits fitted levels, at random; unbiased
+ * - amq, amq-n: 2-norm; 2^bits levels +-p^j with p fitted, at random; unbiased
+ * - qsparse: the k largest as in qsgd, over 1 + omega; contraction in the mean, delta = k / (d (1 + omega))
  *
  * Sources: algorithms.md sections 2.2, 6, 7.
  */
