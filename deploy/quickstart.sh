@@ -14,7 +14,7 @@ Usage: deploy/quickstart.sh [options]
   --partition P  who holds which examples: dirichlet (default), iid, or writers (mnist's default: people's own
                  handwriting, whole writers to a client)
   --alpha A      Dirichlet label skew: 0.1 is severe, 100 is nearly even (default 0.3; mnist: 0.1)
-  --codec NAME   int-threshold (default), or another of `fl-server run create --help`, e.g. threshold, topk, dense
+  --codec NAME   int-threshold (default), or another name of codec/README.md, e.g. threshold, topk, dense
   --seed S       seed of data split, first model, batches and cohorts (default 1)
   --central W    yes or no: also train one model on the pooled data, to compare with (default yes; mnist: no)
   --keep DIR     keep server, clients, logs and model in DIR, which must not exist yet

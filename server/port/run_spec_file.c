@@ -108,7 +108,7 @@ const struct fl_setting fl_run_spec_rows[] = {
      .min = 1,
      .max = 4294967295.0,
      .def = "512",
-     .help = "quantisers: values that share a scale"},
+     .help = "quantisers, block-int: values that share a scale"},
     {.key = "codec.rank",
      .type = FL_SETTING_U64,
      FIELD(rank),
