@@ -71,7 +71,7 @@ static enum fl_status put_tensor(const struct fl_kernels *kernels, const struct 
         st = power_iterations(&factors, kernels, values, rank, seed);
     else
         st = fl_low_rank_threshold(&factors, kernels, values, (double)params->lambda * sqrt((double)most),
-                                   SIZE_MAX, seed, &dense);
+                                   FL_FACTORED_RANK_MAX, seed, &dense);
     if (!st)
         st = dense ? put_dense(values, fl_codec_tensor_elems(tensor), out) : put_factors(&factors, out);
     fl_low_rank_done(&factors);

@@ -20,6 +20,8 @@
 #include "codec/reader.h"
 
 #define FL_FACTORED_ITERATIONS 3
+/* low-rank: a matrix that needs more is sent as it is, since looking on would take long. */
+#define FL_FACTORED_RANK_MAX 32
 
 /* fl_codec_encode_fn of both. */
 FL_MUST_CHECK enum fl_status fl_factored_encode(const struct fl_kernels *kernels,
