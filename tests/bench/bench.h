@@ -33,6 +33,7 @@ struct bench_options {
     }
 
 extern const struct fl_command bench_codec;
+extern const struct fl_command bench_compressors;
 extern const struct fl_command bench_footprint;
 extern const struct fl_command bench_kernels;
 extern const struct fl_command bench_round;

@@ -6,7 +6,7 @@
 int main(int argc, char **argv)
 {
     const struct fl_command commands[] = {
-        bench_codec, bench_footprint, bench_kernels, bench_round, bench_server,
+        bench_codec, bench_compressors, bench_footprint, bench_kernels, bench_round, bench_server,
     };
     const struct fl_program program = {
         .name = "fl-bench",
