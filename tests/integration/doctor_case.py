@@ -1,7 +1,10 @@
 """What the tests of both doctors share: one look, and what must be in it. (deployment.py has the processes.)"""
 import json
 import os
+import pathlib
+import shutil
 import subprocess
+import tempfile
 import unittest
 
 
@@ -13,6 +16,11 @@ def snapshot(folder):
 class DoctorCase(unittest.TestCase):
     def diagnose(self, words, folders, expect=None, environment=None, **options):
         """Runs a doctor, which must leave the folders as they are; its findings are in self.findings then."""
+        if "user" in options:  # who may not reach the program where it lies
+            reachable = pathlib.Path(tempfile.mkdtemp(prefix="fl-", dir="/tmp"))
+            self.addCleanup(shutil.rmtree, reachable)
+            reachable.chmod(0o755)
+            words = [shutil.copy(words[0], reachable), *words[1:]]
         before = [snapshot(folder) for folder in folders]
         done = subprocess.run([*map(str, words), "--json"], capture_output=True, text=True, timeout=120,
                               env=dict(os.environ, **(environment or {})), **options)

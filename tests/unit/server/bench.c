@@ -3,6 +3,7 @@
 #include "bench.h"
 
 #include <math.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -123,6 +124,15 @@ static void open_server(struct bench *bench)
         fl_server_limit_snapshots(bench->server, &bench->snapshots);
 }
 
+/* In memory when there is enough of it for a large model's versions: containers have 64 MiB. */
+static int has_room(const char *folder)
+{
+    struct statvfs fs;
+
+    return access(folder, W_OK) == 0 && statvfs(folder, &fs) == 0 &&
+           (uint64_t)fs.f_bavail * fs.f_frsize >= (uint64_t)256 << 20;
+}
+
 void bench_init(struct bench *bench, int on_disk)
 {
     memset(bench, 0, sizeof *bench);
@@ -134,7 +144,7 @@ void bench_init(struct bench *bench, int on_disk)
     bench->snapshots = (struct fl_snapshot_limits){1000, FL_SNAPSHOTS_KEEP_MS}; /* always the newest */
     if (on_disk) {
         /* in memory where there is such a folder: hundreds of runs fsync here */
-        strcpy(bench->dir, access("/dev/shm", W_OK) ? "/tmp/fl-server-XXXXXX" : "/dev/shm/fl-server-XXXXXX");
+        strcpy(bench->dir, has_room("/dev/shm") ? "/dev/shm/fl-server-XXXXXX" : "/tmp/fl-server-XXXXXX");
         assert_non_null(mkdtemp(bench->dir));
     }
     for (size_t i = 0; i < BENCH_CLIENTS; i++)
