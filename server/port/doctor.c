@@ -109,14 +109,19 @@ static void check_clock(const struct fl_server_doctor *doctor)
                    "timedatectl set-ntp true; without a network clock: date -u -s 'YYYY-MM-DD HH:MM'");
 }
 
-/* The files that no backup may bring back (rules R13, R23). */
-static void check_guard(const struct fl_server_doctor *doctor)
+static const char *guard_dir(const struct fl_server_doctor *doctor)
 {
-    const char *dir = doctor->config.guard[0] ? doctor->config.guard : doctor->dir;
-    struct fl_error err = {""};
-    struct fl_guard *guard;
-    if (fl_guard_read(dir, &err, &guard)) {
-        fl_finding_add(doctor->findings, FL_OUTCOME_FAIL, "revocations", "%s", err.text);
+    return doctor->config.guard[0] ? doctor->config.guard : doctor->dir;
+}
+
+/* The files that no backup may bring back (rules R13, R23). guard: NULL and why when they cannot be read.
+ * They were read before the database, since a busy server goes on meanwhile: it marks a change after the
+ * database has it, so a mark that is ahead even so is one of another database. */
+static void check_guard(const struct fl_server_doctor *doctor, const struct fl_guard *guard, const char *why)
+{
+    const char *dir = guard_dir(doctor);
+    if (!guard) {
+        fl_finding_add(doctor->findings, FL_OUTCOME_FAIL, "revocations", "%s", why);
         fl_finding_fix(doctor->findings,
                        "as it says; then start the server, and: fl-server clients list --dir %s; fl-server "
                        "clients revoke ID "
@@ -146,7 +151,6 @@ static void check_guard(const struct fl_server_doctor *doctor)
         fl_finding_add(doctor->findings, FL_OUTCOME_OK, "backup",
                        "the database is the newest state, by state.mark");
     }
-    fl_guard_close(guard);
 }
 
 static void check_folders(struct fl_server_doctor *doctor)
@@ -162,8 +166,13 @@ static void check_folders(struct fl_server_doctor *doctor)
     }
     check_clock(doctor);
     fl_server_doctor_check_authority(doctor);
+    struct fl_error err = {""};
+    struct fl_guard *guard = NULL;
+    if (fl_guard_read(guard_dir(doctor), &err, &guard))
+        guard = NULL;
     fl_server_doctor_check_store(doctor);
-    check_guard(doctor);
+    check_guard(doctor, guard, err.text);
+    fl_guard_close(guard);
     fl_check_space(doctor->findings, doctor->dir, SPACE_LEAST + doctor->need_bytes, "what its runs make");
     fl_server_doctor_check_listeners(doctor);
 }
