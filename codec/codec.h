@@ -111,7 +111,7 @@ struct fl_codec {
     int uses_bits;       /* 1: params.bits matters */
     int uses_bucket;     /* 1: params.bucket matters */
     int uses_rank;       /* 1: params.rank matters */
-    const char *summary; /* one line for --help */
+    const char *summary; /* one line for people; no program prints it yet */
     fl_codec_encode_fn encode;
 };
 
