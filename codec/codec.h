@@ -49,6 +49,7 @@ enum fl_codec_id {
     FL_CODEC_SIDCO_EXPONENTIAL,
     FL_CODEC_SIDCO_PARETO,
     FL_CODEC_SIDCO_GAMMA,
+    FL_CODEC_THRESHOLD_SAMPLED, /* hard threshold, lambda from a sample of each vector for k coordinates */
 };
 
 /* What is promised of q, the decoded payload of p (algorithms.md section 0). */

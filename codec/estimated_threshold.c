@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "codec/lambda_rules.h"
 #include "codec/sampled_threshold.h"
 #include "codec/sidco.h"
 
@@ -10,7 +11,7 @@
 
 int fl_threshold_is_estimated(enum fl_codec_id id)
 {
-    return id >= FL_CODEC_TOPK_SAMPLED && id <= FL_CODEC_SIDCO_GAMMA;
+    return id >= FL_CODEC_TOPK_SAMPLED && id <= FL_CODEC_THRESHOLD_SAMPLED;
 }
 
 static enum fl_status fitted(const struct fl_kernels *kernels, enum fl_sidco_fit fit, double ratio,
@@ -50,6 +51,9 @@ enum fl_status fl_threshold_estimate(const struct fl_kernels *kernels, const str
         return fitted(kernels, FL_SIDCO_PARETO, params->ratio, x, n, ret_threshold);
     case FL_CODEC_SIDCO_GAMMA:
         return fitted(kernels, FL_SIDCO_GAMMA, params->ratio, x, n, ret_threshold);
+    case FL_CODEC_THRESHOLD_SAMPLED:
+        return fl_lambda_from_sample(kernels, x, n, fl_codec_top_count(params->ratio, n), params->seed,
+                                     ret_threshold);
     default:
         return FL_ERR_NOT_FOUND;
     }

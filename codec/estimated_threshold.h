@@ -1,7 +1,8 @@
 /*
- * The threshold of the codecs that find about the k largest magnitudes without sorting: from a sample (DGC)
- * or from a fitted distribution (SIDCo), chosen by the codec's id. Not for the estimates themselves
- * (codec/sampled_threshold.h, codec/sidco.h) nor for exact selection (codec/topk.h).
+ * The threshold of the codecs that find about the k largest magnitudes without sorting: from a sample (DGC,
+ * or one of equal parts) or from a fitted distribution (SIDCo), chosen by the codec's id. Not for the
+ * estimates themselves (codec/sampled_threshold.h, codec/lambda_rules.h, codec/sidco.h) nor for exact
+ * selection (codec/topk.h).
  */
 #ifndef FL_CODEC_ESTIMATED_THRESHOLD_H
 #define FL_CODEC_ESTIMATED_THRESHOLD_H
@@ -15,7 +16,8 @@ int fl_threshold_is_estimated(enum fl_codec_id id);
  * A threshold, in the unit of x, that about ratio * n elements reach; at least FLT_MIN. x: finite, shape (n),
  * n > 0. Nothing is kept from call to call: SIDCo's control of its stages starts anew with one stage and is
  * fed with this vector alone, until the share is right within a fifth or it has tried as many times as there
- * can be stages. For the other codecs FL_ERR_NOT_FOUND; else the failures of the two.
+ * can be stages. For the other codecs FL_ERR_NOT_FOUND; else the failures of the
+ * estimate.
  */
 FL_MUST_CHECK enum fl_status fl_threshold_estimate(const struct fl_kernels *kernels,
                                                    const struct fl_codec_params *params, const float *x,

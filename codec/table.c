@@ -285,6 +285,14 @@ static const struct fl_codec codecs[] = {
      .encode = fl_encode_top_coded,
      .uses_ratio = 1,
      .summary = "about the largest magnitudes, by a fitted gamma distribution (SIDCo)"},
+    {.id = FL_CODEC_THRESHOLD_SAMPLED,
+     .name = "threshold-sampled",
+     .class = FL_CLASS_CONTRACTION,
+     .kind = FL_PAYLOAD_CODED,
+     .support = FL_SUPPORT_LISTED,
+     .encode = fl_encode_top_coded,
+     .uses_ratio = 1,
+     .summary = "coordinates that reach a lambda drawn from a sample of each vector"},
 };
 
 const char *const fl_codec_names[] = {"dense",        "threshold",    "int-threshold",
@@ -297,7 +305,8 @@ const char *const fl_codec_names[] = {"dense",        "threshold",    "int-thres
                                       "amq-n",        "qsparse",      "power-sgd",
                                       "low-rank",     "round-random", "natural",
                                       "block-int",    "topk-sampled", "sidco-exponential",
-                                      "sidco-pareto", "sidco-gamma",  NULL};
+                                      "sidco-pareto", "sidco-gamma",  "threshold-sampled",
+                                      NULL};
 
 #define CODEC_COUNT (sizeof codecs / sizeof codecs[0])
 

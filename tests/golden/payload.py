@@ -17,7 +17,7 @@ NAMES = {DENSE: "dense", THRESHOLD: "threshold", INT_THRESHOLD: "int-threshold",
 ALL, LISTED = 0, 1  # supports of kind 7
 FLOAT32, BFLOAT16, FLOAT16, LEVELS, NATURAL, BLOCK_INT = 0, 1, 2, 3, 4, 5  # values of kind 7
 # Codecs that send about the largest magnitudes, at most the agreed share.
-ESTIMATED = ("topk-sampled", "sidco-exponential", "sidco-pareto", "sidco-gamma")
+ESTIMATED = ("topk-sampled", "sidco-exponential", "sidco-pareto", "sidco-gamma", "threshold-sampled")
 # Which forms of kind 7 a codec has, or the name of another whose payloads it makes.
 FORMS = {"topk-bf16": (LISTED, BFLOAT16), "topk-fp16": (LISTED, FLOAT16), "qsparse": (LISTED, LEVELS), "natural": (ALL, NATURAL), **{name: (LISTED, FLOAT32) for name in ESTIMATED}, "block-int": (ALL, BLOCK_INT),
          **{name: (ALL, LEVELS) for name in ("sign", "one-bit", "tree-8", "tree-8-fixed", "qsgd", "qsgd-max", "nuqsgd", "terngrad",

@@ -47,6 +47,7 @@ static const struct fl_codec_params sample_params[] = {
     {.id = FL_CODEC_SIDCO_EXPONENTIAL, .ratio = 0.05},
     {.id = FL_CODEC_SIDCO_PARETO, .ratio = 0.05},
     {.id = FL_CODEC_SIDCO_GAMMA, .ratio = 0.05},
+    {.id = FL_CODEC_THRESHOLD_SAMPLED, .ratio = 0.05, .seed = 13},
     {.id = FL_CODEC_TOPK_TENSOR, .ratio = 0.01, .tensors = sample_tensors, .tensor_count = 4},
     {.id = FL_CODEC_GRBS, .ratio = 0.1, .seed = 3, .tensors = sample_tensors, .tensor_count = 4},
     {.id = FL_CODEC_POWER_SGD, .rank = 2, .seed = 4, .tensors = sample_tensors, .tensor_count = 4},
