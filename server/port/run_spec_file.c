@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "codec/codec.h"
+#include "server/port/codec_goal.h"
 
 #define ANY      INFINITY
 #define MS_MAX   (7.0 * 86400000)
@@ -17,6 +18,7 @@ struct spec_file {
     uint64_t inputs, outputs, model_seed;
     struct fl_setting_list hidden;
     double lambda, ratio;
+    struct fl_codec_goal goal;
     int64_t step_shift;
     uint64_t bits, bucket, rank;
     double downlink_ratio, downlink_lambda;
@@ -82,6 +84,26 @@ const struct fl_setting fl_run_spec_rows[] = {
      .def = "0",
      .unit = "parameter units",
      .help = "threshold; 0: measured in a calibration round before round 1"},
+    {.key = "codec.lambda_count",
+     .type = FL_SETTING_DOUBLE,
+     FIELD(goal.count),
+     .max = (double)FL_CODEC_DIM_MAX,
+     .def = "0",
+     .unit = "coordinates",
+     .help = "instead: lambda = learning_rate x steps / (2 sqrt(count)), for about so many in a message"},
+    {.key = "codec.lambda_accuracy",
+     .type = FL_SETTING_DOUBLE,
+     FIELD(goal.accuracy),
+     .max = 1e15,
+     .def = "0",
+     .help = "instead: lambda = sqrt(accuracy / d), so that no residual's squared norm is above accuracy"},
+    {.key = "codec.lambda_smoothness",
+     .type = FL_SETTING_DOUBLE,
+     FIELD(goal.smoothness),
+     .max = 1e15,
+     .def = "0",
+     .help = "with lambda_accuracy, L of the loss: lambda = sqrt(2 accuracy / (L d)), accuracy in the loss's "
+             "unit"},
     {.key = "codec.step_shift",
      .type = FL_SETTING_I64,
      FIELD(step_shift),
@@ -95,6 +117,13 @@ const struct fl_setting fl_run_spec_rows[] = {
      .max = 1,
      .def = "0.01",
      .help = "topk and its kin: fraction of coordinates sent"},
+    {.key = "codec.bytes",
+     .type = FL_SETTING_U64,
+     FIELD(goal.bytes),
+     .max = 4294967295.0,
+     .def = "0",
+     .unit = "bytes",
+     .help = "topk and its kin, instead of ratio: about how large a payload may be"},
     {.key = "codec.bits",
      .type = FL_SETTING_U64,
      FIELD(bits),
@@ -314,6 +343,10 @@ enum fl_status fl_run_spec_read(const char *name, struct fl_bytes text, struct f
     fill_model(&file, &spec.model);
     fill_codec(&file, &spec);
     fill_rest(&file, fl_settings_given(&settings, "train.steps"), &spec);
+    st = fl_codec_goal_apply(&file.goal, name, fl_settings_given(&settings, "codec.lambda"),
+                             fl_settings_given(&settings, "codec.ratio"), &spec, err);
+    if (st)
+        return st;
     if (fl_run_spec_check(&spec, reason))
         return fl_error_set(err, FL_ERR_CONFIG, "%s: %s", name, reason);
     *ret_spec = spec;

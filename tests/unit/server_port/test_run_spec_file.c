@@ -38,6 +38,38 @@ static void test_epochs_replace_steps(void **state)
     assert_int_equal(spec.plan.epochs, 2);
 }
 
+static void test_lambda_or_ratio_from_a_goal(void **state)
+{
+    (void)state;
+    /* parameters: (4 + 1) x 5 + (5 + 1) x 6 + (6 + 1) x 3 = 82 */
+    static const struct {
+        const char *text;
+        double lambda, ratio;
+    } cases[] = {
+        {LEAST "codec: {name: threshold, lambda_count: 25}\n", 0.1 * 20 / (2 * 5), 0},
+        {LEAST "codec: {lambda_count: 25}\n", 0.25, 0}, /* 0.2, to a power of two */
+        {LEAST "codec: {name: threshold, lambda_count: 4}\ntrain: {steps: 10, learning_rate: 0.5}\n",
+         0.5 * 10 / (2 * 2), 0},
+        {LEAST "codec: {name: threshold, lambda_accuracy: 20.5}\n", 0.5, 0}, /* 82 x 0.5^2 */
+        {LEAST "codec: {name: threshold, lambda_accuracy: 20.5, lambda_smoothness: 8}\n", 0.25, 0},
+        {LEAST "codec: {name: low-rank, lambda_accuracy: 20.5}\n", 0.5, 0},
+        /* 3 coordinates of 32 + 1.5 + log2(82 / 3) bits, and the head */
+        {LEAST "codec: {name: threshold-sampled, bytes: 31}\n", 0, 3.0 / 82},
+        {LEAST "codec: {name: topk-tensor, bytes: 30}\n", 0, 2.0 / 82},
+        {LEAST "codec: {name: topk-bf16, bytes: 25}\n", 0, 3.0 / 82},
+        {LEAST "codec: {name: qsparse, bits: 4, bytes: 20}\n", 0, 3.0 / 82},
+        {LEAST "codec: {name: topk, bytes: 4000000}\n", 0, 1},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fl_run_spec spec;
+        struct fl_error err = {{0}};
+        if (fl_run_spec_read("r", fl_bytes_from_text(cases[i].text), &spec, &err))
+            fail_msg("case %zu: %s", i, err.text);
+        if (spec.codec.lambda != (float)cases[i].lambda || spec.codec.ratio != (float)cases[i].ratio)
+            fail_msg("case %zu: lambda %a, ratio %a", i, (double)spec.codec.lambda, (double)spec.codec.ratio);
+    }
+}
+
 static void test_errors_name_the_place(void **state)
 {
     (void)state;
@@ -60,6 +92,22 @@ static void test_errors_name_the_place(void **state)
          "model.hidden"},
         {"name: .r\nrounds: 3\nmodel: {kind: softmax, inputs: 4, outputs: 3}\nround: {target: 2}\n", "name"},
         {LEAST "round: {target: 2, minimum: 3}\n", "round"},
+        {LEAST "codec: {lambda: 0.5, lambda_count: 3}\n", "codec.lambda_count"},
+        {LEAST "codec: {lambda_accuracy: 1, lambda_count: 3}\n", "codec.lambda_accuracy"},
+        {LEAST "codec: {lambda_smoothness: 1}\n", "codec.lambda_accuracy"},
+        {LEAST "codec: {lambda_count: 83}\n", "82 coordinates"},
+        {LEAST "codec: {lambda_count: -1}\n", "codec.lambda_count"},
+        {LEAST "codec: {lambda_count: many}\n", "codec.lambda_count"},
+        {LEAST "codec: {lambda_count: 3}\ntrain: {epochs: 1}\n", "train.steps"},
+        {LEAST "codec: {name: topk, lambda_count: 3}\n", "topk has no lambda"},
+        {LEAST "codec: {name: topk, lambda_accuracy: 3}\n", "codec.lambda_accuracy"},
+        {LEAST "codec: {name: threshold, lambda_accuracy: 1e-300, lambda_smoothness: 1e15}\n",
+         "codec.lambda_accuracy"},
+        {LEAST "codec: {name: topk, ratio: 0.1, bytes: 100}\n", "codec.ratio"},
+        {LEAST "codec: {name: random-k, bytes: 100}\n", "threshold-sampled"},
+        {LEAST "codec: {bytes: 100}\n", "int-threshold does not send"},
+        {LEAST "codec: {name: topk, bytes: 20}\n", "20 bytes"},
+        {LEAST "codec: {name: topk, bytes: 16}\n", "16 bytes"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct fl_run_spec spec;
@@ -105,6 +153,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_epochs_replace_steps),
+        cmocka_unit_test(test_lambda_or_ratio_from_a_goal),
         cmocka_unit_test(test_errors_name_the_place),
         cmocka_unit_test(test_server_configuration_table),
         cmocka_unit_test(test_state_folder_of_a_configuration),
