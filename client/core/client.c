@@ -32,6 +32,8 @@ enum fl_status fl_client_new(const struct fl_client_options *options, struct fl_
     c->options = *options;
     c->env = options->env;
     c->kernels = options->kernels;
+    fl_host_engine_init(&c->host, c->kernels);
+    c->engine = &c->host.base;
     fl_buf_init(&c->manifest_text, FL_MANIFEST_MAX_BYTES);
     fl_buf_init(&c->verdict_text, FL_LIMIT_SMALL_BODY_BYTES);
     fl_buf_init(&c->proof, FL_LIMIT_SMALL_BODY_BYTES);
@@ -53,6 +55,13 @@ void fl_client_free(struct fl_client *c)
     fl_buf_done(&c->proof);
     fl_buf_done(&c->delta);
     free(c);
+}
+
+void fl_client_use_engine(struct fl_client *c, struct fl_engine *engine)
+{
+    c->engine = engine;
+    fl_engine_replica_replaced(engine, fl_vector_values(&c->replica));
+    fl_engine_residual_replaced(engine);
 }
 
 void fl_client_free_outbox(struct fl_client *c)
@@ -153,19 +162,18 @@ static void request(struct fl_client *c, enum step step, enum fl_route_kind kind
 
 static void train(struct fl_client *c, struct fl_client_effect *effect)
 {
+    c->step = STEP_TRAIN;
+    *effect = (struct fl_client_effect){.kind = FL_CLIENT_TRAIN, .plan = c->work.plan};
+    if (c->engine->ops->keeps_vectors)
+        return;
     enum fl_status st = fl_client_allocate_scratch(c);
     if (st) {
         fl_client_fail(c, st, "training: %s", fl_status_text(st));
         stop(c, st, effect);
         return;
     }
-    c->step = STEP_TRAIN;
-    *effect = (struct fl_client_effect){
-        .kind = FL_CLIENT_TRAIN,
-        .plan = c->work.plan,
-        .start = fl_vector_values(&c->replica),
-        .end = fl_vector_values(&c->scratch),
-    };
+    effect->start = fl_vector_values(&c->replica);
+    effect->end = fl_vector_values(&c->scratch);
 }
 
 /* Does, or does again, what step asks for. */
@@ -335,6 +343,7 @@ static enum fl_status adopt_run(struct fl_client *c, const struct fl_run_info *i
         c->version = (struct fl_version){
             .epoch = m->epoch, .digest = fl_digest_tree_get(c->tree, fl_vector_values(&c->replica))};
         c->has_replica = 1;
+        fl_engine_replica_replaced(c->engine, fl_vector_values(&c->replica));
         /* x_0 may be a file instead of the seeded rule. */
         c->want_snapshot = info->version.number == 0 && !fl_version_equal(&c->version, &info->version);
     }

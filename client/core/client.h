@@ -20,6 +20,7 @@
 
 #include "base/bytes.h"
 #include "base/env.h"
+#include "client/core/engine.h"
 #include "client/core/manifest.h"
 #include "client/trainer/trainer.h"
 #include "kernels/kernels.h"
@@ -94,7 +95,8 @@ struct fl_client_effect {
     uint64_t epoch;       /* that the client has gone on to since the update was made */
     struct fl_bytes body; /* FL_ROUTE_UPDATE, FL_ROUTE_RECEIPT */
     size_t answer_limit;  /* largest body of an answer, bytes */
-    /* TRAIN: evaluate `start`, then train from it into `end`; shape (d). */
+    /* TRAIN: evaluate `start`, then train from it into `end`; shape (d). Both NULL when the engine in use
+     * keeps them (client/core/engine.h). */
     const float *start;
     float *end;
     struct fl_train_plan plan;
@@ -122,6 +124,12 @@ void fl_client_free(struct fl_client *client);
  * FL_ERR_VERSION, FL_ERR_NOMEM, FL_ERR_IO. fl_client_reason() then names the file and what to do.
  */
 FL_MUST_CHECK enum fl_status fl_client_load(struct fl_client *client, const struct fl_client_reader *reader);
+
+/*
+ * From now on the arithmetic of rounds is engine's, which is borrowed for the client's life. Call after an
+ * effect that asks for work, before its event: the vectors are there then, and no training is under way.
+ */
+void fl_client_use_engine(struct fl_client *client, struct fl_engine *engine);
 
 /* Why the last call failed or stopped, for a person; valid until the next call. */
 const char *fl_client_reason(const struct fl_client *client);

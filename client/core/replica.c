@@ -91,6 +91,10 @@ enum fl_status fl_client_install_model(struct fl_client *c, struct fl_bytes body
     c->has_replica = 1;
     c->want_snapshot = 0;
     c->version = message.version;
+    if (is_delta)
+        fl_engine_replica_assigned(c->engine, fl_vector_values(&c->replica), message.data);
+    else
+        fl_engine_replica_replaced(c->engine, fl_vector_values(&c->replica));
     fl_log(FL_LOG_DEBUG, LOG_NET, "run=%s version=%" PRIu64 " form=%s bytes=%zu: model received",
            c->options.run, c->version.number, is_delta ? "delta" : "snapshot", body.size);
     return save(c, is_delta, body, effect);

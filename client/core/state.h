@@ -6,6 +6,7 @@
 #define FL_CLIENT_CORE_STATE_H
 
 #include "client/core/client.h"
+#include "client/core/engine.h"
 #include "client/core/vector.h"
 #include "codec/codec.h"
 #include "codec/payload.h"
@@ -34,6 +35,8 @@ struct fl_client {
     struct fl_client_options options;
     const struct fl_env *env;
     const struct fl_kernels *kernels;
+    struct fl_host_engine host;
+    struct fl_engine *engine; /* host, or the one in use instead */
     char reason[FL_CLIENT_REASON_SIZE];
 
     enum step step;

@@ -4,7 +4,6 @@
 
 #include "base/log.h"
 #include "client/core/state.h"
-#include "codec/feedback.h"
 
 enum fl_status fl_client_codec_params(const struct fl_client *c, const struct fl_codec_spec *spec,
                                       struct fl_codec_params *ret_params)
@@ -32,42 +31,34 @@ enum fl_status fl_client_codec_params(const struct fl_client *c, const struct fl
     return st;
 }
 
-/* p = delta + residual into payload; scratch goes from delta to what the payload leaves. ret_count:
- * coordinates sent. */
-static enum fl_status compress(struct fl_client *c, struct fl_buf *payload, size_t *ret_count)
+/* Scratch goes from x_end to what the payload leaves; calibration only measures. */
+static enum fl_status compress(struct fl_client *c, struct fl_buf *payload,
+                               struct fl_engine_result *ret_result)
 {
     struct fl_codec_params params;
-    struct fl_payload checked;
-    float *values = fl_vector_values(&c->scratch);
-    enum fl_status st = fl_client_codec_params(c, &c->work.codec, &params);
-    if (!st)
-        st = fl_error_feedback_step(c->kernels, &params, values, fl_vector_values(&c->residual),
-                                    (size_t)c->manifest.elems, payload, values, &checked);
-    if (!st)
-        *ret_count = checked.count;
-    return st;
-}
-
-static double norm(const struct fl_client *c, const struct fl_vector *vector)
-{
-    return sqrt(c->kernels->sum_squares(fl_vector_values(vector), (size_t)vector->elems));
+    int trains = c->work.kind == FL_WORK_TRAIN;
+    enum fl_status st = fl_client_allocate_scratch(c);
+    if (!st && trains)
+        st = fl_client_codec_params(c, &c->work.codec, &params);
+    if (st)
+        return st;
+    struct fl_engine_round round = {.replica = fl_vector_values(&c->replica),
+                                    .residual = fl_vector_values(&c->residual),
+                                    .end = fl_vector_values(&c->scratch),
+                                    .elems = (size_t)c->manifest.elems};
+    return fl_engine_compress(c->engine, &round, trains ? &params : NULL, payload, ret_result);
 }
 
 enum fl_status fl_client_build_update(struct fl_client *c, const struct fl_client_event *trained,
                                       struct fl_client_effect *effect)
 {
     struct fl_manifest *m = &c->manifest;
-    size_t elems = (size_t)m->elems, count = 0;
     int trains = c->work.kind == FL_WORK_TRAIN;
-    float *delta = fl_vector_values(&c->scratch);
+    struct fl_engine_result result;
     struct fl_buf payload;
     fl_buf_init(&payload, fl_limit_model_body_bytes(m->elems));
 
-    c->kernels->subtract(fl_vector_values(&c->replica), delta, delta, elems);
-    enum fl_status st = c->kernels->all_finite(delta, elems) ? FL_OK : FL_ERR_NOT_FINITE;
-    double delta_squares = c->kernels->sum_squares(delta, elems);
-    if (!st && trains)
-        st = compress(c, &payload, &count);
+    enum fl_status st = compress(c, &payload, &result);
     if (st)
         goto out;
 
@@ -78,8 +69,8 @@ enum fl_status fl_client_build_update(struct fl_client *c, const struct fl_clien
         .weight = trained->report.examples < FL_LIMIT_WEIGHT ? trained->report.examples : FL_LIMIT_WEIGHT,
         .steps = trained->report.steps,
         .train_loss = trained->report.mean_loss,
-        .delta_squares = delta_squares,
-        .residual_norm = (float)norm(c, trains ? &c->scratch : &c->residual),
+        .delta_squares = result.delta_squares,
+        .residual_norm = (float)sqrt(result.residual_squares),
         .dropped = m->dropped,
         .metrics = trained->metrics,
         .payload = fl_buf_view(&payload),
@@ -106,7 +97,7 @@ enum fl_status fl_client_build_update(struct fl_client *c, const struct fl_clien
            "run=%s round=%" PRIu64 " base=%" PRIu64 " seq=%" PRIu64 " kind=%s steps=%" PRIu32
            " loss=%.4f density=%.5f bytes=%zu residual=%.4g: trained",
            c->options.run, update.round, update.base.number, m->next_seq, trains ? "train" : "calibrate",
-           update.steps, update.train_loss, (double)count / (double)elems, c->outbox.size,
+           update.steps, update.train_loss, (double)result.count / (double)m->elems, c->outbox.size,
            (double)update.residual_norm);
 out:
     fl_buf_done(&payload);

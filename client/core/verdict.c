@@ -141,5 +141,9 @@ enum fl_status fl_client_apply_verdict(struct fl_client *c, struct fl_client_eff
     /* The views in effect stay valid: swapping moves owners, not values. */
     if (e_new != &c->residual)
         fl_vector_swap(&c->residual, e_new);
+    if (outcome == OUTCOME_COMMITTED)
+        fl_engine_residual_committed(c->engine);
+    else if (outcome == OUTCOME_FOLDED)
+        fl_engine_residual_replaced(c->engine);
     return fl_client_save_finish(c, effect);
 }

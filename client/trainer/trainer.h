@@ -34,7 +34,8 @@ struct fl_trainer {
 };
 
 /*
- * Trains from start as plan says. start, ret_end: shape (d); both may be the same array.
+ * Trains from start as plan says. start, ret_end: shape (d); both may be the same array. Both NULL, for a
+ * trainer that is also the engine in use (client/core/engine.h): from its replica, to where it keeps the end.
  * time_budget_ms  ends early, after at least one step; 0: no budget
  * stop            looked at between steps, non-zero gives FL_ERR_STOPPED; may be NULL
  *
@@ -51,7 +52,8 @@ FL_MUST_CHECK static inline enum fl_status fl_trainer_train(struct fl_trainer *t
 }
 
 /*
- * Judges a model on this client's held-out data; examples is 0 where there are none. weights: shape (d).
+ * Judges a model on this client's held-out data; examples is 0 where there are none. weights: shape (d), or
+ * NULL as for fl_trainer_train().
  * FL_ERR_NOT_FINITE when a loss is NaN or infinite, FL_ERR_NOMEM.
  */
 FL_MUST_CHECK static inline enum fl_status

@@ -455,14 +455,16 @@ static void train(struct world *w)
         .report = {.steps = 3, .mean_loss = 1.5, .examples = 40},
         .metrics = {.examples = 10, .correct = 4, .loss_sum = 12.5},
     };
+    const float *start = w->keeper ? w->keeper->replica : w->effect.start;
+    float *end = w->keeper ? w->keeper->end : w->effect.end;
     fl_random_init(&random, w->effect.plan.seed, 5);
     for (uint64_t i = 0; i < w->elems; i++) {
         float size = i % 4 == 0 ? 0.1f : 0.004f;
-        w->effect.end[i] = w->effect.start[i] + size * (2 * fl_random_float(&random) - 1);
+        end[i] = start[i] + size * (2 * fl_random_float(&random) - 1);
     }
     if (w->not_finite) {
         w->not_finite--;
-        w->effect.end[2] = NAN;
+        end[2] = NAN;
     }
 }
 
@@ -495,6 +497,8 @@ enum fl_status world_start(struct world *w)
     fl_client_free(w->client);
     w->client = NULL;
     w->client_bytes = 0;
+    if (w->keeper)
+        w->keeper->in_use = 0;
     long before = call_begins();
     assert_ok(fl_client_new(&w->options, &w->client));
     enum fl_status st = fl_client_load(w->client, &reader);
@@ -519,6 +523,8 @@ enum fl_client_effect_kind world_step(struct world *w)
     switch (kind) {
     case FL_CLIENT_REQUEST:
         note(w, routes[w->effect.route.kind]);
+        if (w->keeper && w->effect.route.kind == FL_ROUTE_WORK && !w->keeper->in_use)
+            keeper_use(w->keeper, w->client);
         answer(w);
         break;
     case FL_CLIENT_TRAIN:

@@ -8,6 +8,7 @@
 
 #include "client/core/client.h"
 #include "client/port/state_files.h"
+#include "keeper.h"
 
 #define WORLD_FILES     256
 #define WORLD_TRACE     4096
@@ -80,6 +81,7 @@ struct world {
     /* client */
     struct fl_client_options options;
     struct fl_client *client;
+    struct keeper *keeper;        /* the engine in use; NULL: the host's */
     struct fl_client_event event; /* the next one */
     struct fl_client_effect effect;
 
