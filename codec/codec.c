@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "codec/block_int.h"
+#include "codec/parts.h"
 
 static enum fl_status check_grid(const struct fl_codec_params *params, int finest_shift)
 {
@@ -46,9 +47,17 @@ enum fl_status fl_codec_params_check(const struct fl_codec_params *params, size_
         (codec->uses_rank && params->rank < 1) ||
         (codec->id == FL_CODEC_BLOCK_INT && params->contributors > FL_BLOCK_INT_CONTRIBUTORS_MAX))
         return FL_ERR_RANGE;
+    enum fl_status st = FL_OK;
     if (codec->on_grid)
-        return check_grid(params, codec->id == FL_CODEC_ROUND_RANDOM ? 0 : FL_CODEC_FINEST_SHIFT);
-    return codec->uses_tensors ? check_tensors(params, dim) : FL_OK;
+        st = check_grid(params, codec->id == FL_CODEC_ROUND_RANDOM ? 0 : FL_CODEC_FINEST_SHIFT);
+    if (!st && fl_codec_needs_tensors(codec, params->dense_below))
+        st = check_tensors(params, dim);
+    return st;
+}
+
+int fl_codec_sums_levels(const struct fl_codec_params *params)
+{
+    return fl_codec_find_id((unsigned)params->id)->on_grid && !params->dense_below;
 }
 
 size_t fl_codec_top_count(double ratio, size_t elems)
@@ -65,7 +74,8 @@ enum fl_status fl_codec_encode(const struct fl_kernels *kernels, const struct fl
     if (!st && !kernels->all_finite(p, dim))
         st = FL_ERR_NOT_FINITE;
     if (!st)
-        st = fl_codec_find_id(params->id)->encode(kernels, params, p, dim, payload);
+        st = (params->dense_below ? fl_parts_encode : fl_codec_find_id(params->id)->encode)(kernels, params,
+                                                                                            p, dim, payload);
     if (st)
         fl_buf_truncate(payload, before);
     return st;

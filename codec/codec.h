@@ -80,8 +80,9 @@ struct fl_codec_params {
     int step_log2; /* int-threshold: grid step 2^step_log2, lambda * 2^-16 <= step <= 2 * lambda */
     double ratio;  /* top-k: share of coordinates sent, in (0, 1] */
     const struct fl_codec_tensor
-        *tensors;          /* codecs with uses_tensors: borrowed, those of the vector in order */
+        *tensors;          /* fl_codec_needs_tensors(): borrowed, those of the vector in order */
     size_t tensor_count;   /* their elements add up to the size of the vector */
+    size_t dense_below;    /* > 0: each tensor by itself, dense if it has fewer elements (codec/parts.h) */
     unsigned bits;         /* quantisers with uses_bits: about 2^bits levels, 2 to 8 */
     size_t bucket;         /* quantisers: values that share a scale, 1 to 2^32 - 1 */
     unsigned rank;         /* low rank: columns of a factor, > 0 */
@@ -121,6 +122,15 @@ static inline uint32_t fl_codec_contributors(const struct fl_codec_params *param
     return params->contributors ? params->contributors : 1;
 }
 
+/* Whether params.tensors matters. */
+static inline int fl_codec_needs_tensors(const struct fl_codec *codec, size_t dense_below)
+{
+    return codec->uses_tensors || dense_below;
+}
+
+/* Whether payloads of params are levels on one grid, which fl_payload_add_levels() sums as integers. */
+int fl_codec_sums_levels(const struct fl_codec_params *params);
+
 /* Whether what is not sent waits in a residual. */
 static inline int fl_codec_has_feedback(const struct fl_codec *codec)
 {
@@ -144,9 +154,9 @@ const struct fl_codec *fl_codec_find_id(unsigned id);
 
 /*
  * Whether params make sense for vectors of dim elements. FL_ERR_NOT_FOUND: unknown codec; FL_ERR_SHAPE: dim
- * is 0 or the tensors do not add up to it; FL_ERR_LIMIT: dim above FL_CODEC_DIM_MAX; FL_ERR_RANGE: lambda not
- * finite or <= 0 (or no power of two on the grid), step, ratio, bits, bucket, rank or contributors outside
- * their range.
+ * is 0 or the tensors, where they matter, do not add up to it; FL_ERR_LIMIT: dim above FL_CODEC_DIM_MAX;
+ * FL_ERR_RANGE: lambda not finite or <= 0 (or no power of two on the grid), step, ratio, bits, bucket, rank
+ * or contributors outside their range.
  */
 FL_MUST_CHECK enum fl_status fl_codec_params_check(const struct fl_codec_params *params, size_t dim);
 
@@ -156,7 +166,8 @@ size_t fl_codec_top_count(double ratio, size_t elems);
 /*
  * Appends the payload of p, shape (dim), finite, to payload. On failure payload is unchanged:
  * the failures of fl_codec_params_check, FL_ERR_NOT_FINITE, FL_ERR_NOMEM, FL_ERR_LIMIT of the buffer.
- * Needs 8 bytes of memory a survivor while it runs; dense nothing.
+ * Needs 8 bytes of memory a survivor while it runs; dense nothing; dense_below > 0 a copy of the largest
+ * part.
  */
 FL_MUST_CHECK enum fl_status fl_codec_encode(const struct fl_kernels *kernels,
                                              const struct fl_codec_params *params, const float *p, size_t dim,

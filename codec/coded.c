@@ -69,7 +69,7 @@ static enum fl_status check_listed(size_t most, struct fl_cursor *cursor, struct
     if (st)
         return st;
     payload->support.size = (size_t)size;
-    st = fl_support_check_head(payload->dim, payload->support, &support);
+    st = fl_payload_open(NULL, payload->dim, FL_PAYLOAD_SUPPORT, payload->support, &support);
     if (st)
         return st;
     if (support.count > most)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "codec/layout.h"
+#include "codec/parts.h"
 #include "codec/taken.h"
 #include "codec/writer.h"
 
@@ -48,11 +49,43 @@ static enum fl_status write_taken(const struct fl_codec_params *params, size_t d
     return st ? st : fl_payload_write(&head, taken->indices, taken->words, payload);
 }
 
+/* Each tensor's step by itself, and the payload as one that is checked as a whole. */
+static enum fl_status step_parts(const struct fl_kernels *kernels, const struct fl_codec_params *params,
+                                 const float *delta, const float *residual, size_t dim,
+                                 struct fl_buf *payload, float *ret_residual, struct fl_payload *ret_payload)
+{
+    size_t before = payload->size, elems;
+    struct fl_buf part;
+    fl_buf_init(&part, payload->limit);
+    enum fl_status st = fl_codec_params_check(params, dim);
+    if (!st)
+        st = fl_parts_write_head(dim, payload);
+    for (size_t i = 0, at = 0; !st && i < params->tensor_count; at += elems, i++) {
+        struct fl_codec_params own = fl_parts_params(params, i);
+        struct fl_payload checked;
+        elems = fl_codec_tensor_elems(own.tensors);
+        fl_buf_clear(&part);
+        st = fl_error_feedback_step(kernels, &own, delta + at, residual + at, elems, &part, ret_residual + at,
+                                    &checked);
+        if (!st)
+            st = fl_parts_write(fl_buf_view(&part), payload);
+    }
+    fl_buf_done(&part);
+    if (!st)
+        st = fl_payload_check(params, dim, (struct fl_bytes){payload->data + before, payload->size - before},
+                              ret_payload);
+    if (st)
+        fl_buf_truncate(payload, before);
+    return st;
+}
+
 enum fl_status fl_error_feedback_step(const struct fl_kernels *kernels, const struct fl_codec_params *params,
                                       const float *delta, const float *residual, size_t dim,
                                       struct fl_buf *payload, float *ret_residual,
                                       struct fl_payload *ret_payload)
 {
+    if (params->dense_below)
+        return step_parts(kernels, params, delta, residual, dim, payload, ret_residual, ret_payload);
     if (!fl_taken_can(params->id))
         return fl_error_feedback_plain(kernels, params, delta, residual, dim, payload, ret_residual,
                                        ret_payload);

@@ -8,6 +8,7 @@
 #include "codec/factored.h"
 #include "codec/floats.h"
 #include "codec/layout.h"
+#include "codec/parts.h"
 #include "codec/reader.h"
 
 /* Where rows end and bodies start, and that the rows add up to count and to the bytes there are. */
@@ -180,6 +181,8 @@ static enum fl_status check_header(const struct fl_codec_params *params, size_t 
         return st;
     if (wire_dim != dim)
         return FL_ERR_SHAPE;
+    if (payload->kind == FL_PAYLOAD_PARTS)
+        return payload->bitmap ? FL_ERR_FORMAT : fl_parts_check(params, cursor, payload);
     if (payload->kind == FL_PAYLOAD_FACTORED)
         return payload->bitmap ? FL_ERR_FORMAT : fl_factored_check_head(params, cursor, payload);
     if (payload->kind == FL_PAYLOAD_CODED)
@@ -196,8 +199,8 @@ static enum fl_status check_header(const struct fl_codec_params *params, size_t 
     return check_lambda(params, payload, cursor);
 }
 
-/* Where the parts lie. Leaves the bodies to fl_payload_walk(). */
-static enum fl_status check_parts(struct fl_payload *payload, struct fl_cursor *cursor)
+/* Where directory and bodies lie. Leaves the bodies to fl_payload_walk(). */
+static enum fl_status check_layout(struct fl_payload *payload, struct fl_cursor *cursor)
 {
     payload->directory_at = payload->bodies_at = cursor->at;
     int coded = payload->kind != FL_PAYLOAD_DENSE && payload->count;
@@ -216,13 +219,14 @@ static enum fl_status check_parts(struct fl_payload *payload, struct fl_cursor *
     return FL_OK;
 }
 
-enum fl_status fl_support_check_head(size_t dim, struct fl_bytes bytes, struct fl_payload *ret_payload)
+enum fl_status fl_payload_open(const struct fl_codec_params *params, size_t dim, enum fl_payload_kind kind,
+                               struct fl_bytes bytes, struct fl_payload *ret_payload)
 {
-    struct fl_payload payload = {.bytes = bytes, .kind = FL_PAYLOAD_SUPPORT, .dim = dim};
+    struct fl_payload payload = {.bytes = bytes, .kind = kind, .dim = dim};
     struct fl_cursor cursor = {.bytes = bytes};
-    enum fl_status st = check_header(NULL, dim, &cursor, &payload);
-    if (!st)
-        st = check_parts(&payload, &cursor);
+    enum fl_status st = check_header(params, dim, &cursor, &payload);
+    if (!st && kind != FL_PAYLOAD_CODED && kind != FL_PAYLOAD_FACTORED && kind != FL_PAYLOAD_PARTS)
+        st = check_layout(&payload, &cursor); /* those three have found where all lies */
     if (!st)
         *ret_payload = payload;
     return st;
@@ -232,18 +236,16 @@ static enum fl_status check_payload(const struct fl_codec_params *params, size_t
                                     enum fl_payload_kind kind, struct fl_bytes bytes,
                                     struct fl_payload *ret_payload)
 {
-    struct fl_payload payload = {.bytes = bytes, .kind = kind, .dim = dim};
-    struct fl_cursor cursor = {.bytes = bytes};
+    struct fl_payload payload;
     struct check check = {.payload = &payload, .params = params};
-    enum fl_status st = check_header(params, dim, &cursor, &payload);
-    if (!st && kind != FL_PAYLOAD_CODED && kind != FL_PAYLOAD_FACTORED) /* which have found their parts */
-        st = check_parts(&payload, &cursor);
+    enum fl_status st = fl_payload_open(params, dim, kind, bytes, &payload);
     if (st)
         return st;
     check.step = ldexp(1.0, payload.step_log2);
     if (kind == FL_PAYLOAD_TOPK_TENSOR)
         check.tensor_end = fl_codec_tensor_elems(&params->tensors[0]);
-    st = fl_payload_walk(&payload, 0, dim, check_group, &check);
+    if (kind != FL_PAYLOAD_PARTS) /* whose parts have been checked, each as a payload */
+        st = fl_payload_walk(&payload, 0, dim, check_group, &check);
     if (!st)
         *ret_payload = payload;
     return st;
@@ -253,9 +255,13 @@ enum fl_status fl_payload_check(const struct fl_codec_params *params, size_t dim
                                 struct fl_payload *ret_payload)
 {
     enum fl_status st = fl_codec_params_check(params, dim);
-    return st ? st
-              : check_payload(params, dim, (enum fl_payload_kind)fl_codec_find_id(params->id)->kind, bytes,
-                              ret_payload);
+    return st ? st : check_payload(params, dim, fl_payload_kind_of(params), bytes, ret_payload);
+}
+
+enum fl_payload_kind fl_payload_kind_of(const struct fl_codec_params *params)
+{
+    return params->dense_below ? FL_PAYLOAD_PARTS
+                               : (enum fl_payload_kind)fl_codec_find_id((unsigned)params->id)->kind;
 }
 
 enum fl_status fl_sparse_check(size_t dim, struct fl_bytes bytes, struct fl_payload *ret_payload)

@@ -26,6 +26,7 @@ enum fl_payload_kind {
     FL_PAYLOAD_CODED = 7,    /* a support and values in one of several forms */
     FL_PAYLOAD_SUPPORT = 8,  /* coordinates without values: inside kind 7 only */
     FL_PAYLOAD_FACTORED = 9, /* each tensor as factors of low rank, or as it is */
+    FL_PAYLOAD_PARTS = 10,   /* a payload of another kind for each tensor */
 };
 
 /* Kind 7: which coordinates the values belong to. */
@@ -69,7 +70,11 @@ struct fl_payload {
     enum fl_support_form support_form;
     struct fl_support seeded; /* kind 7, from a seed: before its first step; borrows the params' tensors */
     enum fl_value_form value_form;
+    struct fl_codec_params params; /* kind 10: what its parts were checked against; borrows the tensors */
 };
+
+/* Kind of the payloads of params, whose codec is known. */
+enum fl_payload_kind fl_payload_kind_of(const struct fl_codec_params *params);
 
 /*
  * Checks a whole payload against what was agreed: kind, dim, lambda and step equal to those of params,

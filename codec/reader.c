@@ -7,6 +7,7 @@
 #include "codec/factored.h"
 #include "codec/grid.h"
 #include "codec/layout.h"
+#include "codec/parts.h"
 
 /* One range as the directory tells it. */
 struct range {
@@ -167,6 +168,8 @@ enum fl_status fl_payload_walk(const struct fl_payload *payload, uint64_t begin,
         return fl_factored_walk(payload, begin, end, fn, user);
     if (payload->kind == FL_PAYLOAD_CODED)
         return fl_coded_walk(payload, end, fn, user);
+    if (payload->kind == FL_PAYLOAD_PARTS)
+        return fl_parts_walk(payload, begin, end, fn, user);
     if (!payload->count)
         return FL_OK;
     struct fl_cursor directory = {payload->bytes, payload->directory_at};

@@ -23,10 +23,11 @@ typedef enum fl_status (*fl_group_fn)(void *user, const struct fl_group *group);
 FL_MUST_CHECK enum fl_status fl_payload_walk(const struct fl_payload *payload, uint64_t begin, uint64_t end,
                                              fl_group_fn fn, void *user);
 
-/* Reads the header of a payload of kind 8 and where its parts lie; the bodies are for fl_payload_walk().
- * Failures as fl_payload_check(). */
-FL_MUST_CHECK enum fl_status fl_support_check_head(size_t dim, struct fl_bytes bytes,
-                                                   struct fl_payload *ret_payload);
+/* Reads the header of a payload and where all lies; the bodies are for fl_payload_walk(). params: checked;
+ * NULL for kinds 6 and 8. Failures as fl_payload_check(). */
+FL_MUST_CHECK enum fl_status fl_payload_open(const struct fl_codec_params *params, size_t dim,
+                                             enum fl_payload_kind kind, struct fl_bytes bytes,
+                                             struct fl_payload *ret_payload);
 
 /* Whether values are plain float32 rather than levels. */
 static inline int fl_payload_has_floats(unsigned kind)

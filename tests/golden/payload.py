@@ -11,7 +11,7 @@ import struct
 from collections import namedtuple
 from fractions import Fraction
 
-DENSE, THRESHOLD, INT_THRESHOLD, TOPK, TOPK_TENSOR, ASSIGN, CODED, SUPPORT, FACTORED = 1, 2, 3, 4, 5, 6, 7, 8, 9
+DENSE, THRESHOLD, INT_THRESHOLD, TOPK, TOPK_TENSOR, ASSIGN, CODED, SUPPORT, FACTORED, PARTS = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 NAMES = {DENSE: "dense", THRESHOLD: "threshold", INT_THRESHOLD: "int-threshold", TOPK: "topk",
          TOPK_TENSOR: "topk-tensor", ASSIGN: "assign", CODED: "coded"}
 ALL, LISTED = 0, 1  # supports of kind 7
@@ -362,8 +362,27 @@ def decode_factored(data, codec, d, shapes, rank=None):
     return Payload(codec, d, None, None, list(enumerate(items)))
 
 
-def decode_agreed(payload, codec, d, lam=None, step=None, ratio=None, tensors=None, shapes=None, rank=None, contributors=None):
+def decode_parts(data, codec, d, shapes, dense_below, lam=None, step=None, **agreed):
+    """Kind 10: items are (index, exact value)."""
+    rest = Bytes(bytes(data))
+    need(rest.take(1)[0] == PARTS | 1 << 4 and rest.varint() == d, "another kind, version or size")
+    items, start = [], 0
+    for a, b in shapes:
+        part = rest.take(rest.varint())
+        if a * b < dense_below:
+            found = decode_agreed(part, "dense", a * b)
+        else:
+            found = decode_agreed(part, codec, a * b, lam, step, tensors=[a * b], shapes=[(a, b)], **agreed)
+        items += [(start + index, value(found, item)) for index, item in found.items]
+        start += a * b
+    need(rest.left() == 0, "bytes left over")
+    return Payload(codec, d, None, None, items)
+
+
+def decode_agreed(payload, codec, d, lam=None, step=None, ratio=None, tensors=None, shapes=None, rank=None, contributors=None, dense_below=0):
     """decode(), and the payload must be of this codec, size, lambda, step, ratio, tensors and contributors."""
+    if dense_below:
+        return decode_parts(payload, codec, d, shapes, dense_below, lam, step, ratio=ratio, rank=rank, contributors=contributors)
     if codec in ("power-sgd", "low-rank"):
         return decode_factored(payload, codec, d, shapes, rank if codec == "power-sgd" else None)
     found = decode(payload)

@@ -11,6 +11,9 @@
 #define SAMPLE_DIM 4810
 static const struct fl_codec_tensor sample_tensors[] = {{64, 64}, {64, 1}, {10, 64}, {10, 1}};
 
+/* A payload for each of them, where the second and the last are dense. */
+#define SAMPLE_PARTS .tensors = sample_tensors, .tensor_count = 4, .dense_below = 65
+
 /* The last ones go by tensors and fit no other size. */
 static const struct fl_codec_params sample_params[] = {
     {.id = FL_CODEC_DENSE},
@@ -52,9 +55,15 @@ static const struct fl_codec_params sample_params[] = {
     {.id = FL_CODEC_GRBS, .ratio = 0.1, .seed = 3, .tensors = sample_tensors, .tensor_count = 4},
     {.id = FL_CODEC_POWER_SGD, .rank = 2, .seed = 4, .tensors = sample_tensors, .tensor_count = 4},
     {.id = FL_CODEC_LOW_RANK, .lambda = 0.3f, .seed = 5, .tensors = sample_tensors, .tensor_count = 4},
+    {.id = FL_CODEC_INT_THRESHOLD, .lambda = 1, .step_log2 = -1, SAMPLE_PARTS},
+    {.id = FL_CODEC_TOPK, .ratio = 0.01, SAMPLE_PARTS},
+    {.id = FL_CODEC_TOPK_BF16, .ratio = 0.1, SAMPLE_PARTS},
+    {.id = FL_CODEC_RANDOM_K, .ratio = 0.1, .seed = 6, SAMPLE_PARTS},
+    {.id = FL_CODEC_QSGD, .bits = 4, .bucket = 128, .seed = 1, SAMPLE_PARTS},
+    {.id = FL_CODEC_LOW_RANK, .lambda = 0.3f, .seed = 5, SAMPLE_PARTS},
 };
 #define SAMPLE_PARAMS (sizeof sample_params / sizeof sample_params[0])
-#define SAMPLE_ANY    (SAMPLE_PARAMS - 4) /* that fit vectors of any size */
+#define SAMPLE_ANY    (SAMPLE_PARAMS - 10) /* that fit vectors of any size */
 
 /* About density * n elements with magnitudes from 1 up, exponentially distributed; the others below 0.75. */
 static inline void sample_fill(float *x, size_t n, double density, uint64_t seed)

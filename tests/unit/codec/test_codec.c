@@ -65,6 +65,18 @@ static void test_parameters(void **state)
         {{.id = FL_CODEC_TOPK_TENSOR, .ratio = .1, .tensors = short_by_one, .tensor_count = 2}, FL_ERR_SHAPE},
         {{.id = FL_CODEC_TOPK_TENSOR, .ratio = .1, .tensors = empty, .tensor_count = 2}, FL_ERR_SHAPE},
         {{.id = FL_CODEC_TOPK_TENSOR, .ratio = .1, .tensors = over, .tensor_count = 2}, FL_ERR_SHAPE},
+        {{.id = FL_CODEC_DENSE, .tensors = short_by_one, .tensor_count = 2}, FL_OK}, /* not looked at */
+        {{.id = FL_CODEC_DENSE, .tensors = whole, .tensor_count = 1, .dense_below = 1}, FL_OK},
+        {{.id = FL_CODEC_DENSE, .tensors = whole, .tensor_count = 1, .dense_below = SIZE_MAX}, FL_OK},
+        {{.id = FL_CODEC_DENSE, .dense_below = 1}, FL_ERR_SHAPE},
+        {{.id = FL_CODEC_DENSE, .tensors = short_by_one, .tensor_count = 2, .dense_below = 1}, FL_ERR_SHAPE},
+        {{.id = FL_CODEC_TOPK, .tensors = whole, .tensor_count = 1, .dense_below = 11}, FL_ERR_RANGE},
+        {{.id = FL_CODEC_INT_THRESHOLD,
+          .lambda = 0.75f,
+          .tensors = whole,
+          .tensor_count = 1,
+          .dense_below = 11},
+         FL_ERR_RANGE},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         assert_status(fl_codec_params_check(&cases[i].params, 10), cases[i].expected);

@@ -126,21 +126,23 @@ static void test_failed_allocations_leave_residual_and_payload(void **state)
     sample_fill(delta, SAMPLE_DIM, 0.1, 1);
     sample_fill(residual, SAMPLE_DIM, 0, 2);
     memcpy(kept, residual, sizeof kept);
-    for (size_t k = 0;; k++) {
-        struct fl_payload payload;
-        struct fl_buf buf;
-        fl_buf_init(&buf, 1 << 20);
-        fl_fail_alloc_after(k);
-        enum fl_status st = fl_error_feedback_step(fl_kernels_pick(), &sample_params[2], delta, residual,
-                                                   SAMPLE_DIM, &buf, ret, &payload);
-        fl_fail_alloc_never();
-        assert_memory_equal(residual, kept, sizeof kept);
-        assert_int_equal(buf.size != 0, st == FL_OK);
-        fl_buf_done(&buf);
-        assert_int_equal(fl_live_allocations(), before);
-        if (st == FL_OK)
-            break;
-        assert_status(st, FL_ERR_NOMEM);
+    for (size_t c = 0; c < SAMPLE_PARAMS; c++) {
+        for (size_t k = 0;; k++) {
+            struct fl_payload payload;
+            struct fl_buf buf;
+            fl_buf_init(&buf, 1 << 20);
+            fl_fail_alloc_after(k);
+            enum fl_status st = fl_error_feedback_step(fl_kernels_pick(), &sample_params[c], delta, residual,
+                                                       SAMPLE_DIM, &buf, ret, &payload);
+            fl_fail_alloc_never();
+            assert_memory_equal(residual, kept, sizeof kept);
+            assert_int_equal(buf.size != 0, st == FL_OK);
+            fl_buf_done(&buf);
+            assert_int_equal(fl_live_allocations(), before);
+            if (st == FL_OK)
+                break;
+            assert_status(st, FL_ERR_NOMEM);
+        }
     }
 }
 

@@ -107,6 +107,8 @@ static void read_line(struct golden *golden, const char *line)
         golden->params.bucket = (size_t)atoi(rest);
     else if (strcmp(word, "rank") == 0)
         golden->params.rank = (unsigned)atoi(rest);
+    else if (strcmp(word, "dense_below") == 0)
+        golden->params.dense_below = (size_t)atoi(rest);
     else if (strcmp(word, "shapes") == 0)
         read_shapes(golden, rest);
     else if (strcmp(word, "tensors") == 0)

@@ -95,8 +95,16 @@ static void check_all(double scale, double ratio, const float *delta, const floa
     struct fl_codec_params params[8];
     struct fl_codec_tensor tensors[2];
     size_t count = make_params(scale, ratio, dim, tensors, params);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         check(&params[i], delta, residual, dim);
+        if (count < 7) /* one tensor only */
+            continue;
+        params[i].tensors = tensors;
+        params[i].tensor_count = 2;
+        params[i].dense_below =
+            tensors[1].rows + 1; /* the second of them, and the first where it is smaller */
+        check(&params[i], delta, residual, dim);
+    }
 }
 
 static void test_R8_awkward_sizes_and_all_densities(void **state)

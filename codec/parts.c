@@ -1,0 +1,134 @@
+#include "codec/parts.h"
+
+#include <math.h>
+
+#include "base/random.h"
+#include "codec/floats.h"
+#include "codec/layout.h"
+#include "codec/varint.h"
+
+struct fl_codec_params fl_parts_params(const struct fl_codec_params *params, size_t i)
+{
+    struct fl_codec_params part = *params;
+    part.dense_below = 0;
+    part.tensors = &params->tensors[i];
+    part.tensor_count = 1;
+    part.seed = fl_mix64(params->seed, i);
+    if (fl_codec_tensor_elems(part.tensors) < params->dense_below)
+        part.id = FL_CODEC_DENSE;
+    return part;
+}
+
+/* --- writing --- */
+
+enum fl_status fl_parts_write_head(size_t dim, struct fl_buf *out)
+{
+    uint8_t first = FL_PAYLOAD_PARTS | FL_LAYOUT_VERSION << 4;
+    enum fl_status st = fl_buf_append(out, &first, 1);
+    return st ? st : fl_varint_put(out, dim);
+}
+
+enum fl_status fl_parts_write(struct fl_bytes part, struct fl_buf *out)
+{
+    enum fl_status st = fl_varint_put(out, part.size);
+    return st ? st : fl_buf_append(out, part.data, part.size);
+}
+
+enum fl_status fl_parts_encode(const struct fl_kernels *kernels, const struct fl_codec_params *params,
+                               const float *p, size_t dim, struct fl_buf *payload)
+{
+    struct fl_buf part;
+    fl_buf_init(&part, payload->limit);
+    enum fl_status st = fl_parts_write_head(dim, payload);
+    for (size_t i = 0; !st && i < params->tensor_count; i++) {
+        struct fl_codec_params own = fl_parts_params(params, i);
+        size_t elems = fl_codec_tensor_elems(own.tensors);
+        fl_buf_clear(&part);
+        st = fl_codec_find_id((unsigned)own.id)->encode(kernels, &own, p, elems, &part);
+        if (!st)
+            st = fl_parts_write(fl_buf_view(&part), payload);
+        p += elems;
+    }
+    fl_buf_done(&part);
+    return st;
+}
+
+/* --- reading --- */
+
+/* The bytes of the next part. */
+static enum fl_status next_part(struct fl_cursor *cursor, struct fl_bytes *ret_part)
+{
+    uint64_t size;
+    enum fl_status st = fl_cursor_varint(cursor, &size);
+    if (st)
+        return st;
+    ret_part->size = (size_t)size;
+    return fl_cursor_bytes(cursor, ret_part->size, &ret_part->data);
+}
+
+enum fl_status fl_parts_check(const struct fl_codec_params *params, struct fl_cursor *cursor,
+                              struct fl_payload *payload)
+{
+    payload->params = *params;
+    payload->bodies_at = cursor->at;
+    for (size_t i = 0; i < params->tensor_count; i++) {
+        struct fl_codec_params own = fl_parts_params(params, i);
+        struct fl_bytes bytes;
+        struct fl_payload part;
+        enum fl_status st = next_part(cursor, &bytes);
+        if (!st)
+            st = fl_payload_check(&own, fl_codec_tensor_elems(own.tensors), bytes, &part);
+        if (st)
+            return st;
+        payload->count += part.count;
+        payload->sum_squares += part.sum_squares;
+        payload->max_abs = fmaxf(payload->max_abs, part.max_abs);
+    }
+    return fl_cursor_left(cursor) ? FL_ERR_FORMAT : FL_OK;
+}
+
+/* A part while it is walked through. */
+struct walk {
+    uint32_t base; /* where its tensor starts */
+    float step;    /* of its grid; 0: its words are values */
+    fl_group_fn fn;
+    void *user;
+};
+
+/* A group of a part as one of the vector. */
+static enum fl_status move_group(void *user, const struct fl_group *group)
+{
+    const struct walk *walk = user;
+    struct fl_group moved;
+    moved.size = group->size;
+    for (size_t i = 0; i < group->size; i++) {
+        moved.indices[i] = group->indices[i] + walk->base;
+        moved.words[i] =
+            walk->step > 0 ? fl_float_bits((float)(int32_t)group->words[i] * walk->step) : group->words[i];
+    }
+    return walk->fn(walk->user, &moved);
+}
+
+enum fl_status fl_parts_walk(const struct fl_payload *payload, uint64_t begin, uint64_t end, fl_group_fn fn,
+                             void *user)
+{
+    struct fl_cursor cursor = {payload->bytes, payload->bodies_at};
+    uint64_t base = 0, elems;
+    enum fl_status st = FL_OK;
+    for (size_t i = 0; !st && i < payload->params.tensor_count && base < end; base += elems, i++) {
+        struct fl_codec_params own = fl_parts_params(&payload->params, i);
+        struct walk walk = {.base = (uint32_t)base, .fn = fn, .user = user};
+        struct fl_bytes bytes;
+        struct fl_payload part;
+        elems = fl_codec_tensor_elems(own.tensors);
+        st = next_part(&cursor, &bytes);
+        if (st || base + elems <= begin)
+            continue;
+        st = fl_payload_open(&own, (size_t)elems, fl_payload_kind_of(&own), bytes, &part);
+        walk.step = !st && part.on_grid ? ldexpf(1, part.step_log2) : 0;
+        if (!st)
+            st = fl_payload_walk(&part, begin > base ? begin - base : 0,
+                                 end - base < elems ? end - base : elems, move_group, &walk);
+    }
+    return st;
+}
