@@ -2,24 +2,11 @@
 
 #include <math.h>
 
+#include "base/philox.h"
+
 void fl_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t ret_block[4])
 {
-    uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
-    uint32_t k0 = key[0], k1 = key[1];
-    for (int round = 0; round < 10; round++) {
-        uint64_t p0 = (uint64_t)0xD2511F53u * c0;
-        uint64_t p1 = (uint64_t)0xCD9E8D57u * c2;
-        c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
-        c1 = (uint32_t)p1;
-        c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
-        c3 = (uint32_t)p0;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-    ret_block[0] = c0;
-    ret_block[1] = c1;
-    ret_block[2] = c2;
-    ret_block[3] = c3;
+    fl_philox_block(counter, key, ret_block);
 }
 
 void fl_random_init(struct fl_random *random, uint64_t seed, uint64_t stream)

@@ -5,35 +5,7 @@
 #ifndef FL_KERNELS_TAKE_H
 #define FL_KERNELS_TAKE_H
 
-#include <math.h>
-#include <string.h>
-
-#include "kernels/kernels.h"
-
-#define FL_BITS_MAGNITUDE 0x7fffffffu
-#define FL_BITS_INFINITY  0x7f800000u
-
-static inline uint32_t fl_bits_of(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-/*
- * Level of p, and p minus what the level stands for. Float32 gives what exact arithmetic gives: x = |p| /
- * step is exact and at least 1/2. When x and x + 1/2 lie between the same powers of two, the sum is exact
- * below 2^23; when they do not, it lies in [2^j, 2^j + 1/2) before and after rounding, or is at most 1.5: in
- * both cases its integer part is right. Level times step and the difference: codec/grid.h.
- */
-static inline float fl_take_level(float p, const struct fl_kernels_grid *grid, uint32_t *ret_level)
-{
-    float x = fabsf(p) * grid->inverse_step;
-    x = x < grid->level_most ? x : grid->level_most;
-    int32_t magnitude = (int32_t)(x + 0.5f), level = p < 0 ? -magnitude : magnitude;
-    *ret_level = (uint32_t)level;
-    return p - (float)level * grid->step;
-}
+#include "kernels/exact.h"
 
 /* Position of the lowest 1 bit; 64 where there is none, and never a branch where the processor has it so. */
 static inline unsigned fl_lowest(uint64_t word)
@@ -51,9 +23,8 @@ _Static_assert(FL_TAKE_AT_ONCE_MAX <= FL_KERNELS_SLACK, "they may lie behind the
 
 /* Writes so many positions a word without asking, so that nothing is guessed wrongly where bits are common,
  * and the rest one by one. */
-static inline __attribute__((always_inline)) void fl_take_at_once(const uint64_t *mask, size_t words,
-                                                                  uint32_t base, unsigned at_once,
-                                                                  uint32_t *ret_indices)
+static inline __attribute__((always_inline)) void
+fl_take_at_once(const uint64_t *mask, size_t words, uint32_t base, unsigned at_once, uint32_t *ret_indices)
 {
     for (size_t w = 0; w < words; w++, base += 64) {
         uint64_t word = mask[w];
