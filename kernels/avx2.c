@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include "kernels/avx2_moves.h"
+#include "kernels/runs.h"
 #include "kernels/tables.h"
 #include "kernels/take.h"
 
@@ -64,7 +65,7 @@ static int all_finite(const float *x, size_t n)
            fl_kernels_portable.all_finite(x + whole, n - whole);
 }
 
-static double sum_squares(const float *x, size_t n)
+static double sum_run(const float *x, size_t n)
 {
     __m256d low = _mm256_setzero_pd(), high = low;
     size_t i = 0;
@@ -77,12 +78,12 @@ static double sum_squares(const float *x, size_t n)
     double lane[8];
     _mm256_storeu_pd(lane, low);
     _mm256_storeu_pd(lane + 4, high);
-    for (size_t j = 0; i < n; i++, j++)
-        lane[j] += (double)x[i] * (double)x[i];
-    double sum = lane[0];
-    for (size_t j = 1; j < 8; j++)
-        sum += lane[j];
-    return sum;
+    return fl_sum_lanes(lane, x + i, n - i);
+}
+
+static double sum_squares(const float *x, size_t n)
+{
+    return fl_sum_runs(x, n, sum_run);
 }
 
 /* Bit j is 1 where low <= |x[j]| < high. */

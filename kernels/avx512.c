@@ -3,6 +3,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#include "kernels/runs.h"
 #include "kernels/tables.h"
 #include "kernels/take.h"
 
@@ -51,7 +52,7 @@ static int all_finite(const float *x, size_t n)
 }
 
 /* gcc 14 aligns the lanes to 64 bytes and stores them so, where AddressSanitizer's own stack has 32. */
-__attribute__((no_sanitize("address"))) static double sum_squares(const float *x, size_t n)
+__attribute__((no_sanitize("address"))) static double sum_run(const float *x, size_t n)
 {
     __m512d lanes = _mm512_setzero_pd();
     size_t i = 0;
@@ -61,12 +62,12 @@ __attribute__((no_sanitize("address"))) static double sum_squares(const float *x
     }
     double lane[8];
     _mm512_storeu_pd(lane, lanes);
-    for (size_t j = 0; i < n; i++, j++)
-        lane[j] += (double)x[i] * (double)x[i];
-    double sum = lane[0];
-    for (size_t j = 1; j < 8; j++)
-        sum += lane[j];
-    return sum;
+    return fl_sum_lanes(lane, x + i, n - i);
+}
+
+static double sum_squares(const float *x, size_t n)
+{
+    return fl_sum_runs(x, n, sum_run);
 }
 
 static __mmask16 in_band(__m512 x, __m512 low, __m512 high)

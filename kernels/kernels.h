@@ -15,6 +15,9 @@
 /* Words that must stay behind what the two take functions write: they store whole vectors. */
 #define FL_KERNELS_SLACK 16
 
+/* Elements in a run of sum_squares, a multiple of 8. */
+#define FL_KERNELS_RUN ((size_t)4096)
+
 /* A power-of-two grid (codec/grid.h): level = sign(p) min(floor(|p| inverse_step + 1/2), level_most). */
 struct fl_kernels_grid {
     float step, inverse_step; /* 2^k and 2^-k, both normal */
@@ -33,8 +36,9 @@ struct fl_kernels {
     /* 1 when no element is NaN or infinite, else 0. */
     int (*all_finite)(const float *x, size_t n);
 
-    /* Sum of x[i]^2 in float64, in a fixed order: eight sums over i mod 8, added from the first to the last.
-     */
+    /* Sum of x[i]^2 in float64, in a fixed order that leaves work for many threads: runs of
+     * FL_KERNELS_RUN elements, the last may be shorter; in a run eight sums over i mod 8, added from the
+     * first to the last; then the runs' sums, from the first to the last. */
     double (*sum_squares)(const float *x, size_t n);
 
     /* Largest |x[i]|; 0 when n is 0. x must be finite. */

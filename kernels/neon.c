@@ -3,6 +3,7 @@
 #if defined(__aarch64__)
 #include <arm_neon.h>
 
+#include "kernels/runs.h"
 #include "kernels/tables.h"
 #include "kernels/take.h"
 
@@ -46,7 +47,7 @@ static int all_finite(const float *x, size_t n)
            fl_kernels_portable.all_finite(x + whole, n - whole);
 }
 
-static double sum_squares(const float *x, size_t n)
+static double sum_run(const float *x, size_t n)
 {
     float64x2_t lanes[4] = {vdupq_n_f64(0), vdupq_n_f64(0), vdupq_n_f64(0), vdupq_n_f64(0)};
     size_t i = 0;
@@ -59,12 +60,12 @@ static double sum_squares(const float *x, size_t n)
     double lane[8];
     for (size_t j = 0; j < 4; j++)
         vst1q_f64(lane + 2 * j, lanes[j]);
-    for (size_t j = 0; i < n; i++, j++)
-        lane[j] += (double)x[i] * (double)x[i];
-    double sum = lane[0];
-    for (size_t j = 1; j < 8; j++)
-        sum += lane[j];
-    return sum;
+    return fl_sum_lanes(lane, x + i, n - i);
+}
+
+static double sum_squares(const float *x, size_t n)
+{
+    return fl_sum_runs(x, n, sum_run);
 }
 
 /* All ones in each lane with low <= |x[lane]| < high. */

@@ -1,6 +1,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/runs.h"
 #include "kernels/tables.h"
 #include "kernels/take.h"
 
@@ -24,20 +25,20 @@ static int all_finite(const float *x, size_t n)
     return !bad;
 }
 
-static double sum_squares(const float *x, size_t n)
+static double sum_run(const float *x, size_t n)
 {
     double lane[8] = {0};
     size_t i = 0;
     for (; i + 8 <= n; i += 8) {
         for (size_t j = 0; j < 8; j++)
-            lane[j] += (double)x[i + j] * (double)x[i + j];
+            lane[j] = fl_exact_add_square(lane[j], x[i + j]);
     }
-    for (size_t j = 0; i < n; i++, j++)
-        lane[j] += (double)x[i] * (double)x[i];
-    double sum = lane[0];
-    for (size_t j = 1; j < 8; j++)
-        sum += lane[j];
-    return sum;
+    return fl_sum_lanes(lane, x + i, n - i);
+}
+
+static double sum_squares(const float *x, size_t n)
+{
+    return fl_sum_runs(x, n, sum_run);
 }
 
 static float max_abs(const float *x, size_t n)

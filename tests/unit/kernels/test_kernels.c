@@ -58,19 +58,36 @@ static void test_finite_sees_one_bad_element_anywhere(void **state)
     }
 }
 
+static double sum_of_run(const float *x, size_t n)
+{
+    double lane[8] = {0}, sum = 0;
+    for (size_t i = 0; i < n; i++)
+        lane[i % 8] += (double)x[i] * x[i];
+    for (size_t j = 0; j < 8; j++)
+        sum += lane[j];
+    return sum;
+}
+
 static void test_sum_of_squares_has_a_fixed_order(void **state)
 {
     const struct fl_kernels *kernels = *state;
-    float x[MOST];
-    fill(x, MOST, 3);
-    for (size_t s = 0; s < SIZES; s++) {
-        double lane[8] = {0}, sum = 0;
-        for (size_t i = 0; i < sizes[s]; i++)
-            lane[i % 8] += (double)x[i] * x[i];
-        for (size_t j = 0; j < 8; j++)
-            sum += lane[j];
-        assert_true(kernels->sum_squares(x, sizes[s]) == sum);
+    static const size_t more[] = {FL_KERNELS_RUN - 1, FL_KERNELS_RUN, FL_KERNELS_RUN + 1,
+                                  3 * FL_KERNELS_RUN + 13};
+    static float x[3 * FL_KERNELS_RUN + 13];
+    const size_t elems = sizeof x / sizeof x[0];
+    fill(x, elems, 3);
+    for (size_t s = 0; s < SIZES + 4; s++) {
+        size_t n = s < SIZES ? sizes[s] : more[s - SIZES];
+        double sum = 0;
+        for (size_t at = 0; at < n; at += FL_KERNELS_RUN)
+            sum += sum_of_run(x + at, n - at < FL_KERNELS_RUN ? n - at : FL_KERNELS_RUN);
+        assert_true(kernels->sum_squares(x, n) == sum);
     }
+    /* Here the order shows: 2^54 swallows the ones that are added to it one by one, 511 in its run. */
+    for (size_t i = 0; i < elems; i++)
+        x[i] = 1;
+    x[0] = 0x1p27f;
+    assert_true(kernels->sum_squares(x, elems) == 0x1p54 + 7 * 512 + 2 * 4096 + 12);
 }
 
 static void test_max_abs(void **state)
