@@ -79,6 +79,8 @@ static enum fl_status check_listed(size_t most, struct fl_cursor *cursor, struct
     payload->bodies_at = support.bodies_at;
     payload->range_log2 = support.range_log2;
     payload->bitmap = support.bitmap;
+    payload->adaptive = support.adaptive;
+    payload->stream = support.stream;
     return FL_OK;
 }
 

@@ -11,9 +11,11 @@
 #include "codec/payload.h"
 #include "codec/rice.h"
 
-/* First byte: kind in bits 0-3, format version in bits 4-6, bitmap of a single range in bit 7. */
-#define FL_LAYOUT_VERSION 1
-#define FL_LAYOUT_BITMAP  0x80
+/* First byte: kind in bits 0-3, format version in bits 4 and 5, adaptive code in bit 6, bitmap of a single
+ * range in bit 7. */
+#define FL_LAYOUT_VERSION  1
+#define FL_LAYOUT_ADAPTIVE 0x40
+#define FL_LAYOUT_BITMAP   0x80
 
 /* Wanted survivors of a range, at least; less than twice as many when they are spread evenly. */
 #define FL_LAYOUT_RANGE_SURVIVORS 512

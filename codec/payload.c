@@ -11,6 +11,12 @@
 #include "codec/parts.h"
 #include "codec/reader.h"
 
+static enum fl_status check_size(const struct fl_cursor *cursor, uint64_t size)
+{
+    size_t left = fl_cursor_left(cursor);
+    return left == size ? FL_OK : left < size ? FL_ERR_TRUNCATED : FL_ERR_FORMAT;
+}
+
 /* Where rows end and bodies start, and that the rows add up to count and to the bytes there are. */
 static enum fl_status check_directory(struct fl_payload *payload, struct fl_cursor *cursor)
 {
@@ -27,11 +33,7 @@ static enum fl_status check_directory(struct fl_payload *payload, struct fl_curs
         size += coded + (fl_payload_has_floats(payload->kind) ? (row >> 1) * 4 : 0);
     }
     payload->bodies_at = cursor->at;
-    if (count != payload->count)
-        return FL_ERR_FORMAT;
-    if (size != fl_cursor_left(cursor))
-        return size > fl_cursor_left(cursor) ? FL_ERR_TRUNCATED : FL_ERR_FORMAT;
-    return FL_OK;
+    return count == payload->count ? check_size(cursor, size) : FL_ERR_FORMAT;
 }
 
 /* What is known of the values while they are checked. */
@@ -171,23 +173,26 @@ static enum fl_status check_header(const struct fl_codec_params *params, size_t 
     enum fl_status st = fl_cursor_bytes(cursor, 1, &first);
     if (st)
         return st;
-    if ((*first >> 4 & 7) != FL_LAYOUT_VERSION)
+    if ((*first >> 4 & 3) != FL_LAYOUT_VERSION)
         return FL_ERR_VERSION;
     if ((*first & 15) != payload->kind)
         return FL_ERR_FORMAT;
-    payload->bitmap = *first >> 7;
+    payload->bitmap = (*first & FL_LAYOUT_BITMAP) != 0;
+    payload->adaptive = (*first & FL_LAYOUT_ADAPTIVE) != 0;
     st = fl_cursor_varint(cursor, &wire_dim);
     if (st)
         return st;
     if (wire_dim != dim)
         return FL_ERR_SHAPE;
+    if (payload->kind >= FL_PAYLOAD_CODED && payload->kind != FL_PAYLOAD_SUPPORT &&
+        (payload->bitmap || payload->adaptive))
+        return FL_ERR_FORMAT;
     if (payload->kind == FL_PAYLOAD_PARTS)
-        return payload->bitmap ? FL_ERR_FORMAT : fl_parts_check(params, cursor, payload);
+        return fl_parts_check(params, cursor, payload);
     if (payload->kind == FL_PAYLOAD_FACTORED)
-        return payload->bitmap ? FL_ERR_FORMAT : fl_factored_check_head(params, cursor, payload);
+        return fl_factored_check_head(params, cursor, payload);
     if (payload->kind == FL_PAYLOAD_CODED)
-        return payload->bitmap ? FL_ERR_FORMAT
-                               : fl_coded_check_head(params, most_coordinates(params, dim), cursor, payload);
+        return fl_coded_check_head(params, most_coordinates(params, dim), cursor, payload);
     count = dim;
     if (payload->kind != FL_PAYLOAD_DENSE)
         st = fl_cursor_varint(cursor, &count);
@@ -199,11 +204,26 @@ static enum fl_status check_header(const struct fl_codec_params *params, size_t 
     return check_lambda(params, payload, cursor);
 }
 
+static enum fl_status check_stream(struct fl_payload *payload, struct fl_cursor *cursor)
+{
+    uint64_t size;
+    enum fl_status st = fl_cursor_varint(cursor, &size);
+    if (!st)
+        st = fl_cursor_bytes(cursor, (size_t)size, &payload->stream.data);
+    if (st)
+        return st;
+    payload->stream.size = (size_t)size;
+    payload->bodies_at = cursor->at;
+    return check_size(cursor, fl_payload_has_floats(payload->kind) ? (uint64_t)payload->count * 4 : 0);
+}
+
 /* Where directory and bodies lie. Leaves the bodies to fl_payload_walk(). */
 static enum fl_status check_layout(struct fl_payload *payload, struct fl_cursor *cursor)
 {
     payload->directory_at = payload->bodies_at = cursor->at;
     int coded = payload->kind != FL_PAYLOAD_DENSE && payload->count;
+    if (payload->adaptive)
+        return coded && !payload->bitmap ? check_stream(payload, cursor) : FL_ERR_FORMAT;
     if (coded)
         payload->range_log2 = fl_layout_range_log2(payload->dim, payload->count);
     int ranges = coded && fl_layout_range_count(payload->dim, payload->range_log2) > 1;
@@ -213,10 +233,7 @@ static enum fl_status check_layout(struct fl_payload *payload, struct fl_cursor 
         return check_directory(payload, cursor);
     if (coded)
         return FL_OK;
-    uint64_t size = payload->kind == FL_PAYLOAD_DENSE ? (uint64_t)payload->dim * 4 : 0;
-    if (fl_cursor_left(cursor) != size)
-        return fl_cursor_left(cursor) < size ? FL_ERR_TRUNCATED : FL_ERR_FORMAT;
-    return FL_OK;
+    return check_size(cursor, payload->kind == FL_PAYLOAD_DENSE ? (uint64_t)payload->dim * 4 : 0);
 }
 
 enum fl_status fl_payload_open(const struct fl_codec_params *params, size_t dim, enum fl_payload_kind kind,

@@ -61,8 +61,9 @@ struct fl_payload {
     float max_abs;                  /* largest magnitude among the decoded values */
     int32_t level_max;              /* largest |level|, 0 off the grid */
     size_t directory_at, bodies_at; /* for reader.c: offsets in bytes */
-    unsigned range_log2, bitmap,
-        shift;               /* for reader.c: size of a range, mode of a single range, 2 lambda / step */
+    unsigned range_log2, shift;     /* for reader.c: size of a range, 2 lambda / step */
+    int bitmap, adaptive;    /* for reader.c: mode of a single range; indices and levels are in stream */
+    struct fl_bytes stream;  /* adaptive code */
     struct fl_bytes support; /* kind 7, listed: the payload of kind 8, which the offsets are of */
     struct fl_bytes values;  /* kind 7 */
     const struct fl_codec_tensor *tensors; /* kind 9: borrows those of params */

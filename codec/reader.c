@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "codec/adaptive.h"
 #include "codec/coded.h"
 #include "codec/cursor.h"
 #include "codec/factored.h"
@@ -141,6 +142,31 @@ static enum fl_status walk_range(const struct fl_payload *payload, const struct 
     return check_end(range, &reader, &bitmap);
 }
 
+/* From the first coordinate on, since the odds are known no earlier. */
+static enum fl_status walk_adaptive(const struct fl_payload *payload, uint64_t begin, uint64_t end,
+                                    fl_group_fn fn, void *user)
+{
+    const uint8_t *floats =
+        fl_payload_has_floats(payload->kind) ? payload->bytes.data + payload->bodies_at : NULL;
+    struct fl_adaptive_reader reader;
+    struct fl_group group;
+    fl_adaptive_reader_init(payload->stream.data, payload->stream.size, payload->on_grid,
+                            fl_grid_level_min(payload->shift), &reader);
+    for (size_t at = 0; at < payload->count; at += group.size) {
+        group.size = payload->count - at < FL_RICE_BLOCK ? payload->count - at : FL_RICE_BLOCK;
+        enum fl_status st = fl_adaptive_get(&reader, payload->dim, group.size, group.indices, group.words);
+        if (!st && floats)
+            memcpy(group.words, floats + 4 * at, 4 * group.size);
+        if (!st && group.indices[group.size - 1] >= begin)
+            st = fn(user, &group);
+        if (st)
+            return st;
+        if (group.indices[group.size - 1] >= end)
+            return FL_OK;
+    }
+    return fl_adaptive_get_end(&reader);
+}
+
 static enum fl_status walk_dense(const struct fl_payload *payload, uint64_t begin, uint64_t end,
                                  fl_group_fn fn, void *user)
 {
@@ -172,9 +198,11 @@ enum fl_status fl_payload_walk(const struct fl_payload *payload, uint64_t begin,
         return fl_parts_walk(payload, begin, end, fn, user);
     if (!payload->count)
         return FL_OK;
+    if (payload->adaptive)
+        return walk_adaptive(payload, begin, end, fn, user);
     struct fl_cursor directory = {payload->bytes, payload->directory_at};
     struct fl_cursor bodies = {payload->bytes, payload->bodies_at};
-    struct range range = {.elems = payload->dim, .count = payload->count, .bitmap = (int)payload->bitmap};
+    struct range range = {.elems = payload->dim, .count = payload->count, .bitmap = payload->bitmap};
     if (fl_layout_range_count(payload->dim, payload->range_log2) == 1) {
         size_t left = fl_cursor_left(&bodies),
                floats = fl_payload_has_floats(payload->kind) ? payload->count * 4 : 0;

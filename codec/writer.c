@@ -2,14 +2,26 @@
 
 #include <string.h>
 
+#include "codec/adaptive.h"
 #include "codec/floats.h"
 #include "codec/grid.h"
 #include "codec/layout.h"
 #include "codec/reader.h"
+#include "codec/survey.h"
 #include "codec/varint.h"
 
 /* Bytes that one group of 64 coordinates can take: a block of gaps, signs, a block of magnitudes. */
 #define GROUP_BYTES_MAX (2 * FL_RICE_BLOCK_BYTES_MAX + FL_RICE_BLOCK / 8 + FL_BITS_SLACK)
+
+/* A payload on its way: what it is made of, and where it goes. */
+struct writing {
+    const struct fl_payload_head *head;
+    fl_coordinates_fn next;
+    void *user;
+    unsigned range_log2;
+    struct fl_survey survey;
+    struct fl_buf *out;
+};
 
 /* A range while it is written. */
 struct range {
@@ -18,9 +30,10 @@ struct range {
     size_t count;
 };
 
-static enum fl_status put_header(const struct fl_payload_head *head, int bitmap, struct fl_buf *out)
+/* flags: of the first byte. */
+static enum fl_status put_header(const struct fl_payload_head *head, unsigned flags, struct fl_buf *out)
 {
-    uint8_t first = (uint8_t)(head->kind | FL_LAYOUT_VERSION << 4 | (bitmap ? FL_LAYOUT_BITMAP : 0));
+    uint8_t first = (uint8_t)(head->kind | FL_LAYOUT_VERSION << 4 | flags);
     enum fl_status st = fl_buf_append(out, &first, 1);
     if (!st)
         st = fl_varint_put(out, head->dim);
@@ -117,27 +130,40 @@ static void put_levels(struct fl_rice_stream *levels, uint32_t level_min, const 
     fl_rice_write(levels, fl_rice_choose(levels, numbers, size, &bits), numbers, size, writer);
 }
 
-/* The coded part of a range: bitmap or nothing, then groups, padded with zero bits to a whole byte. */
-static enum fl_status put_coded(const struct fl_payload_head *head, const struct range *range, int bitmap,
-                                struct fl_buf *out)
+/* The gaps of a group in a range with a bitmap, which has no use for them itself. */
+static void survey_bitmap(struct fl_survey *survey, const struct range *range, size_t at, size_t size)
 {
+    uint32_t numbers[FL_RICE_BLOCK];
+    group_gaps(range, at, size, numbers);
+    fl_survey_add(survey, numbers, size, range->elems * size / range->count);
+}
+
+/* The coded part of a range: bitmap or nothing, then groups, padded with zero bits to a whole byte. */
+static enum fl_status put_coded(struct writing *writing, const struct range *range, int bitmap)
+{
+    struct fl_buf *out = writing->out;
     enum fl_status st = bitmap ? put_bitmap(range, out) : FL_OK;
     if (st)
         return st;
     struct fl_rice_stream gaps = fl_layout_gaps(range->elems);
-    uint32_t level_min = fl_grid_level_min(head->shift), numbers[FL_RICE_BLOCK];
+    uint32_t level_min = fl_grid_level_min(writing->head->shift), numbers[FL_RICE_BLOCK];
     struct fl_rice_stream levels = fl_layout_levels(level_min);
     struct fl_bit_writer writer = {0};
     uint8_t group[GROUP_BYTES_MAX];
     uint64_t bits;
     for (size_t at = 0; at < range->count; at += FL_RICE_BLOCK) {
         size_t size = group_size(range, at);
+        int look = fl_survey_next(&writing->survey);
         writer.at = group;
         if (!bitmap) {
             group_gaps(range, at, size, numbers);
             fl_rice_write(&gaps, fl_rice_choose(&gaps, numbers, size, &bits), numbers, size, &writer);
+            if (look)
+                fl_survey_add(&writing->survey, numbers, size, bits);
+        } else if (look) {
+            survey_bitmap(&writing->survey, range, at, size);
         }
-        if (head->kind == FL_PAYLOAD_INT_THRESHOLD)
+        if (writing->head->kind == FL_PAYLOAD_INT_THRESHOLD)
             put_levels(&levels, level_min, range->words + at, size, &writer);
         st = fl_buf_append(out, group, (size_t)(writer.at - group));
         if (st)
@@ -148,25 +174,26 @@ static enum fl_status put_coded(const struct fl_payload_head *head, const struct
 }
 
 /* The coded part and the plain float values of a range; ret_coded: bytes of the first. */
-static enum fl_status put_body(const struct fl_payload_head *head, const struct range *range, int bitmap,
-                               struct fl_buf *out, size_t *ret_coded)
+static enum fl_status put_body(struct writing *writing, const struct range *range, int bitmap,
+                               size_t *ret_coded)
 {
-    size_t before = out->size;
-    enum fl_status st = put_coded(head, range, bitmap, out);
-    *ret_coded = out->size - before;
-    return st || !fl_payload_has_floats(head->kind) ? st : put_floats(range->words, range->count, out);
+    size_t before = writing->out->size;
+    enum fl_status st = put_coded(writing, range, bitmap);
+    *ret_coded = writing->out->size - before;
+    return st || !fl_payload_has_floats(writing->head->kind)
+               ? st
+               : put_floats(range->words, range->count, writing->out);
 }
 
 /* One range among several: its row of the directory, and its body, which goes to out. */
-static enum fl_status put_range(const struct fl_payload_head *head, const struct range *range,
-                                struct fl_buf *directory, struct fl_buf *out)
+static enum fl_status put_range(struct writing *writing, const struct range *range, struct fl_buf *directory)
 {
     size_t coded;
     int bitmap = range->count && bitmap_is_cheaper(range);
     enum fl_status st = fl_varint_put(directory, (uint64_t)range->count << 1 | (unsigned)bitmap);
     if (st || !range->count)
         return st;
-    st = put_body(head, range, bitmap, out, &coded);
+    st = put_body(writing, range, bitmap, &coded);
     return st ? st : fl_varint_put(directory, coded);
 }
 
@@ -183,54 +210,148 @@ static enum fl_status insert(struct fl_buf *out, size_t at, struct fl_bytes dire
     return FL_OK;
 }
 
+/* The range from start on, with its coordinates. */
+static struct range next_range(const struct writing *writing, uint64_t start)
+{
+    uint64_t dim = writing->head->dim, end = start + (UINT64_C(1) << writing->range_log2);
+    if (end > dim)
+        end = dim;
+    struct range range = {.start = (size_t)start, .elems = (size_t)(end - start)};
+    range.count = writing->next(writing->user, start, end, &range.indices, &range.words);
+    return range;
+}
+
 /* Bodies first, since they are most of it and must not be held twice. */
-static enum fl_status put_ranges(const struct fl_payload_head *head, unsigned range_log2,
-                                 fl_coordinates_fn next, void *user, struct fl_buf *out)
+static enum fl_status put_ranges(struct writing *writing)
 {
     struct fl_buf directory;
-    fl_buf_init(&directory, out->limit);
-    enum fl_status st = put_header(head, 0, out);
-    size_t bodies = out->size;
-    for (uint64_t start = 0; !st && start < head->dim; start += UINT64_C(1) << range_log2) {
-        uint64_t end = start + (UINT64_C(1) << range_log2);
-        if (end > head->dim)
-            end = head->dim;
-        struct range range = {.start = (size_t)start, .elems = (size_t)(end - start)};
-        range.count = next(user, start, end, &range.indices, &range.words);
-        st = put_range(head, &range, &directory, out);
+    fl_buf_init(&directory, writing->out->limit);
+    enum fl_status st = put_header(writing->head, 0, writing->out);
+    size_t bodies = writing->out->size;
+    for (uint64_t start = 0; !st && start < writing->head->dim; start += UINT64_C(1) << writing->range_log2) {
+        struct range range = next_range(writing, start);
+        st = put_range(writing, &range, &directory);
     }
     if (!st)
-        st = insert(out, bodies, fl_buf_view(&directory));
+        st = insert(writing->out, bodies, fl_buf_view(&directory));
     fl_buf_done(&directory);
     return st;
 }
 
-static enum fl_status put_whole(const struct fl_payload_head *head, fl_coordinates_fn next, void *user,
-                                struct fl_buf *out)
+static enum fl_status put_whole(struct writing *writing)
 {
-    struct range whole = {.elems = head->dim};
-    whole.count = next(user, 0, head->dim, &whole.indices, &whole.words);
+    struct range whole = next_range(writing, 0);
     int bitmap = bitmap_is_cheaper(&whole);
     size_t coded;
-    enum fl_status st = put_header(head, bitmap, out);
-    return st ? st : put_body(head, &whole, bitmap, out, &coded);
+    enum fl_status st = put_header(writing->head, bitmap ? FL_LAYOUT_BITMAP : 0, writing->out);
+    return st ? st : put_body(writing, &whole, bitmap, &coded);
 }
 
-static enum fl_status write_payload(const struct fl_payload_head *head, fl_coordinates_fn next, void *user,
-                                    struct fl_buf *out)
+/* --- adaptive code --- */
+
+/* Appends the coordinates of a range. */
+static enum fl_status put_adaptive_range(struct fl_adaptive_writer *writer, const struct range *range,
+                                         struct fl_buf *stream)
 {
+    uint8_t *start;
+    for (size_t at = 0; at < range->count; at += FL_RICE_BLOCK) {
+        enum fl_status st = fl_buf_extend(stream, FL_ADAPTIVE_GROUP_BYTES, &start);
+        if (st)
+            return st;
+        uint8_t *end = fl_adaptive_put(writer, start, range->indices + at,
+                                       range->words ? range->words + at : NULL, group_size(range, at));
+        fl_buf_truncate(stream, (size_t)(end - stream->data));
+    }
+    return FL_OK;
+}
+
+static enum fl_status put_adaptive_stream(const struct writing *writing, struct fl_buf *stream)
+{
+    struct fl_adaptive_writer writer;
+    uint8_t *start;
+    enum fl_status st = FL_OK;
+    fl_adaptive_writer_init(writing->head->kind == FL_PAYLOAD_INT_THRESHOLD,
+                            fl_grid_level_min(writing->head->shift), &writer);
+    for (uint64_t at = 0; !st && at < writing->head->dim; at += UINT64_C(1) << writing->range_log2) {
+        struct range range = next_range(writing, at);
+        st = put_adaptive_range(&writer, &range, stream);
+    }
+    if (!st)
+        st = fl_buf_extend(stream, 1, &start);
+    if (!st)
+        fl_buf_truncate(stream, (size_t)(fl_adaptive_put_end(&writer, start) - stream->data));
+    return st;
+}
+
+static enum fl_status put_all_floats(const struct writing *writing)
+{
+    enum fl_status st = FL_OK;
+    for (uint64_t start = 0; !st && start < writing->head->dim; start += UINT64_C(1) << writing->range_log2) {
+        struct range range = next_range(writing, start);
+        st = put_floats(range.words, range.count, writing->out);
+    }
+    return st;
+}
+
+/* The payload with a stream already made; what was written since before is given up. */
+static enum fl_status put_adaptive(const struct writing *writing, size_t before, struct fl_bytes stream)
+{
+    fl_buf_truncate(writing->out, before);
+    enum fl_status st = put_header(writing->head, FL_LAYOUT_ADAPTIVE, writing->out);
+    if (!st)
+        st = fl_varint_put(writing->out, stream.size);
+    if (!st)
+        st = fl_buf_append(writing->out, stream.data, stream.size);
+    return st || !fl_payload_has_floats(writing->head->kind) ? st : put_all_floats(writing);
+}
+
+/* Bytes that a stream may have to be worth its time, in place of what was written since before. */
+static size_t stream_most(const struct writing *writing, size_t before)
+{
+    size_t written = writing->out->size - before,
+           floats = fl_payload_has_floats(writing->head->kind) ? writing->head->count * 4 : 0;
+    return (written - floats) / 100 * (100 - FL_SURVEY_SAVING);
+}
+
+/* Adaptive code in place of what was written since before, if it was asked for or is worth its time. */
+static enum fl_status try_adaptive(const struct writing *writing, size_t before)
+{
+    int wanted = writing->head->coding == FL_CODING_ADAPTIVE;
+    size_t most = wanted ? writing->out->limit : stream_most(writing, before);
+    struct fl_buf stream;
+    fl_buf_init(&stream, most + FL_ADAPTIVE_GROUP_BYTES);
+    enum fl_status st = put_adaptive_stream(writing, &stream);
+    if (st == FL_OK && stream.size <= most)
+        st = put_adaptive(writing, before, fl_buf_view(&stream));
+    else if (st == FL_ERR_LIMIT && !wanted)
+        st = FL_OK; /* what was written stays */
+    fl_buf_done(&stream);
+    return st;
+}
+
+static enum fl_status write_payload(struct writing *writing)
+{
+    const struct fl_payload_head *head = writing->head;
+    size_t before = writing->out->size;
     if (!head->count)
-        return put_header(head, 0, out);
-    unsigned range_log2 = fl_layout_range_log2(head->dim, head->count);
-    return fl_layout_range_count(head->dim, range_log2) > 1 ? put_ranges(head, range_log2, next, user, out)
-                                                            : put_whole(head, next, user, out);
+        return put_header(head, 0, writing->out);
+    writing->range_log2 = fl_layout_range_log2(head->dim, head->count);
+    if (head->coding == FL_CODING_ADAPTIVE)
+        return try_adaptive(writing, before);
+    fl_survey_init(head->count, &writing->survey);
+    enum fl_status st =
+        fl_layout_range_count(head->dim, writing->range_log2) > 1 ? put_ranges(writing) : put_whole(writing);
+    if (st || head->coding == FL_CODING_RANGES || !fl_survey_promises(&writing->survey))
+        return st;
+    return try_adaptive(writing, before);
 }
 
 enum fl_status fl_payload_write_from(const struct fl_payload_head *head, fl_coordinates_fn next, void *user,
                                      struct fl_buf *payload)
 {
     size_t before = payload->size;
-    enum fl_status st = write_payload(head, next, user, payload);
+    struct writing writing = {.head = head, .next = next, .user = user, .out = payload};
+    enum fl_status st = write_payload(&writing);
     if (st)
         fl_buf_truncate(payload, before);
     return st;
@@ -271,8 +392,9 @@ static size_t slice(void *user, uint64_t begin, uint64_t end, const uint32_t **r
                     const uint32_t **ret_words)
 {
     struct arrays *arrays = user;
+    if (!begin)
+        arrays->at = 0;
     size_t first = arrays->at;
-    (void)begin;
     *ret_indices = arrays->indices + first;
     *ret_words = arrays->words ? arrays->words + first : NULL;
     arrays->at = first_from(arrays, end);

@@ -4,6 +4,13 @@
 
 #include "codec/payload.h"
 
+/* How indices and levels are written. */
+enum fl_payload_coding {
+    FL_CODING_BEST, /* in adaptive code where that is smaller by FL_SURVEY_SAVING percent, values left out */
+    FL_CODING_RANGES,   /* range by range, in Rice code or bitmaps */
+    FL_CODING_ADAPTIVE, /* in adaptive code */
+};
+
 /* What a payload's header tells. */
 struct fl_payload_head {
     enum fl_payload_kind kind; /* any but FL_PAYLOAD_DENSE and FL_PAYLOAD_CODED */
@@ -12,19 +19,22 @@ struct fl_payload_head {
     float lambda;   /* FL_PAYLOAD_THRESHOLD */
     int step_log2;  /* FL_PAYLOAD_INT_THRESHOLD */
     unsigned shift; /* FL_PAYLOAD_INT_THRESHOLD: log2(2 lambda / step) */
+    enum fl_payload_coding coding;
 };
 
 /*
  * Appends a payload. indices: strictly increasing, < head->dim; words: the bits of a float32, or on the grid
  * the level as int32 in two's complement, level_min <= |level| <= 2^20; shape (head->count), NULL for
- * FL_PAYLOAD_SUPPORT. FL_ERR_NOMEM, FL_ERR_LIMIT; payload is unchanged on failure.
+ * FL_PAYLOAD_SUPPORT. FL_ERR_NOMEM, FL_ERR_LIMIT (what is written range by range must fit, even if adaptive
+ * code is smaller); payload is unchanged on failure.
  */
 FL_MUST_CHECK enum fl_status fl_payload_write(const struct fl_payload_head *head, const uint32_t *indices,
                                               const uint32_t *words, struct fl_buf *payload);
 
 /*
  * Gives the coordinates of the range [begin, end), of shape (how many it returns), valid until the next call.
- * Ranges are asked for once each, in order, and cover the vector; head->count is how many there are in all.
+ * Ranges are asked for in order and cover the vector, up to three times over, each time from begin = 0 on;
+ * head->count is how many there are in all.
  */
 typedef size_t (*fl_coordinates_fn)(void *user, uint64_t begin, uint64_t end, const uint32_t **ret_indices,
                                     const uint32_t **ret_words);

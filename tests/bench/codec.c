@@ -41,9 +41,9 @@ static void must(enum fl_status st)
 
 static const char *name_of(const struct fl_codec_params *params)
 {
-    return params->id == FL_CODEC_THRESHOLD ? "threshold"
-           : params->step_log2 == 1         ? "int-threshold step=2lambda"
-                                            : "int-threshold step=lambda/2";
+    return params->id != FL_CODEC_INT_THRESHOLD ? fl_codec_find_id(params->id)->name
+           : params->step_log2 == 1             ? "int-threshold step=2lambda"
+                                                : "int-threshold step=lambda/2";
 }
 
 /* --- whole encodes --- */
@@ -122,14 +122,19 @@ static double information_bound(double dim, double count)
 }
 
 /* Bits an index of what was taken, written as float32, whose own bits are left out. */
-static void add_bits(struct bench *bench, const char *name, double density, double target,
-                     const struct fl_taken *taken)
+static double bits_of(struct bench *bench, enum fl_payload_coding coding, const struct fl_taken *taken)
 {
     struct fl_payload_head head = head_of(bench, &codecs[0], taken);
+    head.coding = coding;
     fl_buf_clear(&bench->payload);
     must(fl_payload_write(&head, taken->indices, taken->words, &bench->payload));
-    double count = (double)taken->count, bits = ((double)bench->payload.size - 4 * count) * 8 / count,
-           bound = information_bound((double)bench->elems, count);
+    double count = (double)taken->count;
+    return ((double)bench->payload.size - 4 * count) * 8 / count;
+}
+
+static void add_bits(struct bench *bench, const char *name, double density, double bits, double bound,
+                     double target)
+{
     struct measure_row row = {.name = name,
                               .unit = "bits an index",
                               .value = bits,
@@ -146,26 +151,9 @@ static void measure_bits(struct bench *bench, double density, enum measure_suppo
 {
     double target = support == MEASURE_CLUSTERED ? 0.7 : density <= 1e-2 ? 1.015 : 1.03;
     take(bench, &codecs[0], density, support, 1, taken);
-    add_bits(bench, support == MEASURE_RANDOM ? "indices, random" : "indices, clustered", density, target,
-             taken);
-}
-
-/* The same for the largest of a vector from a file. */
-static void measure_file(struct bench *bench)
-{
-    struct fl_taken taken = {0};
-    bench->elems = bench->m.options->elems;
-    for (size_t d = 0; d < DENSITIES; d++) {
-        struct fl_codec_params top = {.id = FL_CODEC_TOPK, .ratio = densities[d]};
-        rewind(bench->m.input);
-        if (fread(bench->m.delta, sizeof(float), bench->elems, bench->m.input) != bench->elems)
-            must(FL_ERR_TRUNCATED);
-        taken.count = 0;
-        must(fl_taken_fill(bench->m.kernels, &top, bench->m.delta, bench->m.residual, bench->elems,
-                           bench->m.delta, &taken));
-        add_bits(bench, "indices, of the file", densities[d], NAN, &taken);
-    }
-    fl_taken_done(&taken);
+    add_bits(bench, support == MEASURE_RANDOM ? "indices, random" : "indices, clustered", density,
+             bits_of(bench, FL_CODING_BEST, taken),
+             information_bound((double)bench->elems, (double)taken->count), target);
 }
 
 static volatile uint32_t seen; /* so that decoding cannot be left out */
@@ -214,26 +202,62 @@ static double use_once(struct bench *bench, const struct fl_codec_params *params
     return measure_now() - start;
 }
 
+/* Speeds of what was taken, drawn afresh each time or from the file. */
 static void measure_wire(struct bench *bench, const struct fl_codec_params *params, double density,
                          struct fl_taken *taken, void *sum)
 {
     double best[WIRES] = {INFINITY, INFINITY, INFINITY, INFINITY};
     for (uint64_t i = 0; i < bench->m.options->repetitions; i++) {
-        take(bench, params, density, MEASURE_RANDOM, i, taken);
+        if (!bench->m.input)
+            take(bench, params, density, MEASURE_RANDOM, i, taken);
         for (int w = 0; w < WIRES; w++)
             best[w] = fmin(best[w], use_once(bench, params, taken, (enum wire)w, sum) / (double)taken->count);
     }
     for (int w = 0; w < WIRES; w++) {
-        double speed = 1e-6 / best[w];
+        double speed = 1e-6 / best[w], target = bench->m.input ? NAN : wires[w].target;
         struct measure_row row = {.name = wires[w].name,
                                   .unit = "M/s",
                                   .value = speed,
-                                  .bound = wires[w].target,
-                                  .ratio = speed / wires[w].target,
-                                  .target = isnan(wires[w].target) ? NAN : 1};
+                                  .bound = target,
+                                  .ratio = speed / target,
+                                  .target = isnan(target) ? NAN : 1};
         snprintf(row.params, sizeof row.params, "%s density=%.0e", name_of(params), density);
         measure_add(&bench->m.table, row);
     }
+}
+
+/* A vector of float32, or one of a client's history with its header (client/core/vector.h). */
+static void read_file(struct bench *bench)
+{
+    char head[16];
+    rewind(bench->m.input);
+    if (fread(head, 1, sizeof head, bench->m.input) != sizeof head || memcmp(head, "FLV1", 4) != 0)
+        rewind(bench->m.input);
+    if (fread(bench->m.delta, sizeof(float), bench->elems, bench->m.input) != bench->elems)
+        must(FL_ERR_TRUNCATED);
+}
+
+/* The largest of a vector from a file: written range by range, and as the writer chooses. */
+static void measure_file(struct bench *bench)
+{
+    struct fl_taken taken = {0};
+    bench->elems = bench->m.options->elems;
+    void *sum = measure_memory(bench->elems * sizeof(double));
+    for (size_t d = 0; d < DENSITIES; d++) {
+        struct fl_codec_params top = {.id = FL_CODEC_TOPK, .ratio = densities[d]};
+        read_file(bench);
+        taken.count = 0;
+        must(fl_taken_fill(bench->m.kernels, &top, bench->m.delta, bench->m.residual, bench->elems,
+                           bench->m.delta, &taken));
+        double ranges = bits_of(bench, FL_CODING_RANGES, &taken),
+               best = bits_of(bench, FL_CODING_BEST, &taken);
+        add_bits(bench, "indices of the file, by ranges", densities[d], ranges,
+                 information_bound((double)bench->elems, (double)taken.count), NAN);
+        add_bits(bench, "as the writer chooses, against that", densities[d], best, ranges, NAN);
+        measure_wire(bench, &top, densities[d], &taken, sum);
+    }
+    munmap(sum, bench->elems * sizeof(double));
+    fl_taken_done(&taken);
 }
 
 /* How fast the processor is just now: additions of which each needs the one before. */

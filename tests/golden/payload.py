@@ -88,6 +88,75 @@ class Bits:
             need(self.bit() == 0, "padding is not zero")
 
 
+class Odds:
+    """Those of one bit of an adaptive stream."""
+
+    def __init__(self):
+        self.zero, self.seen = 1 << 15, 0
+
+    def note(self, bit):
+        shift = 2 + self.seen // 2
+        self.seen += shift < 6
+        self.zero += -(self.zero >> shift) if bit else (65535 - self.zero) >> shift
+
+
+class Adaptive:
+    """An adaptive stream."""
+
+    def __init__(self, data):
+        self.data, self.at, self.code, self.range = data, 0, 0, (1 << 32) - 1
+        for _ in range(4):
+            self.byte()
+
+    def byte(self):
+        self.code = (self.code << 8 | (self.data[self.at] if self.at < len(self.data) else 0)) & 0xffffffff
+        self.at += 1
+
+    def bit(self, odds=None):
+        part = (self.range >> 12) * (odds.zero >> 4) if odds else self.range >> 1
+        bit = int(self.code >= part)
+        if bit:
+            self.code -= part
+        self.range = self.range - part if bit and odds else part
+        if odds:
+            odds.note(bit)
+        while self.range < 1 << 24:
+            self.range <<= 8
+            self.byte()
+        return bit
+
+    def number(self, places, belows):
+        place, number = 0, 1
+        while place < 31 and self.bit(places[place]):
+            place += 1
+        for i in range(place):
+            number = number << 1 | self.bit(belows[place, number] if i < 2 else None)
+        return number - 1
+
+    def finish(self):
+        need(len(self.data) + 3 <= self.at <= len(self.data) + 4, "adaptive stream of another length")
+
+
+def adaptive_items(kind, level_min, d, count, rest):
+    stream = Adaptive(rest.take(rest.varint()))
+    values = floats(rest.take(4 * count)) if kind not in (INT_THRESHOLD, SUPPORT) else [None] * count
+    gaps, magnitudes = [([Odds() for _ in range(31)], {(place, node): Odds() for place in range(32) for node in (1, 2, 3)})
+                        for _ in range(2)]
+    items, index = [], -1
+    for value in values:
+        index += stream.number(*gaps) + 1
+        need(index < d, "index beyond the vector")
+        if kind == INT_THRESHOLD:
+            sign = stream.bit()
+            value = stream.number(*magnitudes) + level_min
+            need(value <= LEVEL_MAX, "level above the cap")
+            value = -value if sign else value
+        items.append((index, value))
+    stream.finish()
+    need(rest.left() == 0, "bytes left over")
+    return items
+
+
 class Blocks:
     """The blocks of gaps, or of magnitudes, of one range."""
 
@@ -296,13 +365,13 @@ def decode_coded(d, rest):
 def decode(payload, inside=False):
     rest = Bytes(bytes(payload))
     first = rest.take(1)[0]
-    kind, version, bitmap = first & 15, first >> 4 & 7, first >> 7
+    kind, version, adaptive, bitmap = first & 15, first >> 4 & 3, first >> 6 & 1, first >> 7
     need(version == 1, "unknown version")
     need(kind == SUPPORT if inside else kind in NAMES, "unknown kind")
     d = rest.varint()
     need(1 <= d < 1 << 32, "d out of range")
     if kind == CODED:
-        need(not bitmap, "bitmap flag without a range")
+        need(not bitmap and not adaptive, "a flag without a range")
         forms, items = decode_coded(d, rest)
         return Payload(forms, d, None, None, items)
     count = d if kind == DENSE else rest.varint()
@@ -320,9 +389,12 @@ def decode(payload, inside=False):
         lam = step * Fraction(2) ** (shift - 1)
         level_min = 1 if shift == 0 else 1 << (shift - 1)
     if kind == DENSE or count == 0:
-        need(not bitmap, "bitmap flag without a range")
+        need(not bitmap and not adaptive, "a flag without a range")
         items = list(enumerate(floats(rest.take(4 * d)))) if kind == DENSE else []
         need(rest.left() == 0, "bytes left over")
+    elif adaptive:
+        need(not bitmap, "bitmap flag without a range")
+        items = adaptive_items(kind, level_min, d, count, rest)
     else:
         items = decode_ranges(kind, level_min, d, count, bitmap, rest)
     if kind == THRESHOLD:

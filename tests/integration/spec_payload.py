@@ -165,6 +165,85 @@ def block_read(bits, count, before, sort):
     return k, [bits.unary() << k | x for x in low]
 
 
+# Adaptive streams: a bit's odds are [zero, seen].
+
+
+class AdaptiveReader:
+    def __init__(self, data):
+        self.bytes = iter(data)
+        self.behind = 0  # zeros taken behind the last byte
+        self.range, self.code = 2**32 - 1, 0
+        for _ in range(4):
+            self.shift()
+
+    def shift(self):
+        byte = next(self.bytes, None)
+        self.behind += byte is None
+        self.code = self.code % 2**24 * 256 + (byte or 0)
+
+    def fill(self):
+        while self.range < 2**24:
+            self.range *= 256
+            self.shift()
+
+    def bit(self, odds):
+        part = self.range // 2**12 * (odds[0] // 2**4)
+        s = 2 + odds[1] // 2
+        odds[1] += s < 6
+        if self.code < part:
+            self.range = part
+            odds[0] += (65535 - odds[0]) // 2**s
+            bit = 0
+        else:
+            self.range -= part
+            self.code -= part
+            odds[0] -= odds[0] // 2**s
+            bit = 1
+        self.fill()
+        return bit
+
+    def even(self):
+        self.range //= 2
+        bit = int(self.code >= self.range)
+        self.code -= bit * self.range
+        self.fill()
+        return bit
+
+    def number(self, odds):
+        """odds: a dict of this sort of number, which grows with what is met."""
+
+        def of(*key):
+            return odds.setdefault(key, [2**15, 0])
+
+        b = 0
+        while b < 31 and self.bit(of("place", b)):
+            b += 1
+        y = 1
+        for i in range(b):
+            y = 2 * y + (self.bit(of("below", b, y)) if i < 2 else self.even())
+        return y - 1
+
+    def end(self):
+        need(next(self.bytes, None) is None and self.behind in (3, 4), "adaptive stream of another length")
+
+
+def adaptive_read(data, count, d, kind, least):
+    """Indices and, for kind 3, levels."""
+    stream, gap_odds, magnitude_odds = AdaptiveReader(data), {}, {}
+    indices, levels, last = [], [], -1
+    for _ in range(count):
+        last += stream.number(gap_odds) + 1
+        need(last < d, "index outside the vector")
+        indices.append(last)
+        if kind == INT_THRESHOLD:
+            sign = stream.even()
+            level = stream.number(magnitude_odds) + least
+            need(level <= LEVEL_MAX, "level above 2^20")
+            levels.append(-level if sign else level)
+    stream.end()
+    return indices, levels
+
+
 # Bodies of ranges.
 
 
@@ -266,7 +345,7 @@ def encode(kind, d, values, k=0, shift=0, lam=0.0):
 
 def header_read(data):
     first = data.take(1)[0]
-    kind, version, bitmap = first & 15, first >> 4 & 7, first >> 7
+    kind, version, flags = first & 15, first >> 4 & 3, first >> 6
     need(version == 1, f"format version {version}")
     need(DENSE <= kind <= ASSIGNMENT, f"kind {kind}")
     d = data.varint()
@@ -281,20 +360,37 @@ def header_read(data):
         k, shift = struct.unpack("<bB", data.take(2))
         need(-100 <= k <= 60 and shift <= 17, "grid step")
         lam = 2.0 ** (k - 1 + shift)
-    return kind, d, count, lam, k, shift, bitmap
+    return kind, d, count, lam, k, shift, flags
+
+
+def values_read(data, n, kind, lam):
+    """n float32 values."""
+    values = struct.unpack(f"<{n}f", data.take(4 * n))
+    need(all(map(math.isfinite, values)), "value that is not finite")
+    need(kind != THRESHOLD or all(abs(v) >= lam for v in values), "value below lambda")
+    need(kind not in (TOPK, TOPK_TENSOR) or all(values), "value zero")
+    return values
 
 
 def decode(payload):
     data = ByteReader(payload)
-    kind, d, count, lam, k, shift, bitmap = header_read(data)
+    kind, d, count, lam, k, shift, flags = header_read(data)
+    bitmap = flags >> 1
     values = {}
     if kind == DENSE or count == 0:
-        need(not bitmap, "bitmap flag without a bitmap")
+        need(not flags, "flag of a bitmap or a stream without one")
         if kind == DENSE:
             values = dict(enumerate(struct.unpack(f"<{d}f", data.take(4 * d))))
             need(all(map(math.isfinite, values.values())), "value that is not finite")
         need(data.at == len(payload), "bytes after the end")
         return Payload(kind, d, k, shift, lam, values)
+    if flags & 1:
+        need(not bitmap, "bitmap flag with a stream")
+        indices, levels = adaptive_read(data.take(data.varint()), count, d, kind, level_min(shift))
+        if kind != INT_THRESHOLD:
+            levels = values_read(data, count, kind, lam)
+        need(data.at == len(payload), "bytes after the end")
+        return Payload(kind, d, k, shift, lam, dict(zip(indices, levels)))
     size = 1 << range_log2(d, count)
     ranges = (d + size - 1) // size
     need(ranges == 1 or not bitmap, "bitmap flag in the header with several ranges")
@@ -315,10 +411,7 @@ def decode(payload):
         start = r * size
         indices, levels = body_read(data.take(length), n, min(size, d - start), kind, level_min(shift), flag)
         if has_floats:
-            levels = struct.unpack(f"<{n}f", data.take(4 * n))
-            need(all(map(math.isfinite, levels)), "value that is not finite")
-            need(kind != THRESHOLD or all(abs(v) >= lam for v in levels), "value below lambda")
-            need(kind not in (TOPK, TOPK_TENSOR) or all(levels), "value zero")
+            levels = values_read(data, n, kind, lam)
         values.update(zip((start + i for i in indices), levels))
     need(data.at == len(payload), "bytes after the end")
     return Payload(kind, d, k, shift, lam, values)
