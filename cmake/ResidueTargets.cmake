@@ -3,14 +3,18 @@
 set(CMAKE_C_STANDARD 17)
 set(CMAKE_C_EXTENSIONS ON)
 set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_STANDARD 17) # only .cu files in the emulator, which only tests use
+set(CMAKE_CXX_EXTENSIONS ON)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 
 # Exactness (rule R8): no fused multiply-add, no value-changing optimisation anywhere.
-add_compile_options(-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
-                    -Wundef -Werror -ffp-contract=off -fno-fast-math -fstack-protector-strong)
+add_compile_options(-Wall -Wextra -Wshadow -Wpointer-arith -Wvla -Wundef -Werror -ffp-contract=off
+                    -fno-fast-math -fstack-protector-strong
+                    "$<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes;-Wmissing-prototypes>")
 add_compile_definitions(_GNU_SOURCE FL_VERSION="${PROJECT_VERSION}")
 set(FL_SANITIZE "" CACHE STRING "Sanitizers to build with, e.g. address,undefined or thread")
 if(FL_SANITIZE)
@@ -36,4 +40,19 @@ function(fl_test name)
   target_link_libraries(test_${name} PRIVATE ${ARG_LINKS} fl_test_support)
   add_test(NAME ${name} COMMAND test_${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT 300)
+endfunction()
+
+# fl_emu_sources(FILE ...): the .cu files of the current folder are compiled as C++ for the emulator; link fl_emu.
+function(fl_emu_sources)
+  set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX)
+endfunction()
+
+# fl_emu_test(NAME SOURCES FILE.cu ... LINKS ...): as fl_test, with .cu files in the emulator and the label emu.
+function(fl_emu_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
+  fl_test(${name} LINKS ${ARG_LINKS} fl_emu)
+  fl_emu_sources(${ARG_SOURCES})
+  target_sources(test_${name} PRIVATE ${ARG_SOURCES})
+  set_tests_properties(${name} PROPERTIES LABELS emu)
+  add_dependencies(emu_tests test_${name})
 endfunction()
