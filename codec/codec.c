@@ -4,6 +4,7 @@
 
 #include "codec/block_int.h"
 #include "codec/parts.h"
+#include "codec/state.h"
 
 static enum fl_status check_grid(const struct fl_codec_params *params, int finest_shift)
 {
@@ -66,16 +67,30 @@ size_t fl_codec_top_count(double ratio, size_t elems)
     return k ? k : 1;
 }
 
+static enum fl_status encode_with_state(const struct fl_kernels *kernels,
+                                        const struct fl_codec_params *params, const float *p, size_t dim,
+                                        struct fl_buf *payload)
+{
+    struct fl_codec_state inner;
+    struct fl_codec_params with = *params;
+    with.state = &inner;
+    enum fl_status st = fl_codec_state_open(params, dim, &inner);
+    return st ? st : fl_codec_find_id(params->id)->encode(kernels, &with, p, dim, payload);
+}
+
 enum fl_status fl_codec_encode(const struct fl_kernels *kernels, const struct fl_codec_params *params,
                                const float *p, size_t dim, struct fl_buf *payload)
 {
     size_t before = payload->size;
+    const struct fl_codec *codec = fl_codec_find_id((unsigned)params->id);
     enum fl_status st = fl_codec_params_check(params, dim);
     if (!st && !kernels->all_finite(p, dim))
         st = FL_ERR_NOT_FINITE;
     if (!st)
-        st = (params->dense_below ? fl_parts_encode : fl_codec_find_id(params->id)->encode)(kernels, params,
-                                                                                            p, dim, payload);
+        st = params->dense_below ? fl_parts_encode(kernels, params, p, dim, payload)
+             : params->state && fl_codec_keeps_state(codec)
+                 ? encode_with_state(kernels, params, p, dim, payload)
+                 : codec->encode(kernels, params, p, dim, payload);
     if (st)
         fl_buf_truncate(payload, before);
     return st;

@@ -50,6 +50,8 @@ enum fl_codec_id {
     FL_CODEC_SIDCO_PARETO,
     FL_CODEC_SIDCO_GAMMA,
     FL_CODEC_THRESHOLD_SAMPLED, /* hard threshold, lambda from a sample of each vector for k coordinates */
+    FL_CODEC_ADAQS,             /* this one and the next: codec/quantiser.h */
+    FL_CODEC_DQSGD,
 };
 
 /* What is promised of q, the decoded payload of p (algorithms.md section 0). */
@@ -74,6 +76,8 @@ enum fl_codec_class {
 #define FL_CODEC_LAMBDA_LOG2_MIN (-80)
 #define FL_CODEC_LAMBDA_LOG2_MAX 59
 
+struct fl_codec_state;
+
 struct fl_codec_params {
     enum fl_codec_id id;
     float lambda;  /* parameter units, > 0: threshold and int-threshold (there a power of two) */
@@ -88,6 +92,8 @@ struct fl_codec_params {
     unsigned rank;         /* low rank: columns of a factor, > 0 */
     uint32_t contributors; /* block-int: messages that are planned to be added as integers; 0: one */
     uint64_t seed;         /* of random rounding: another one for each client and round; encoding only */
+    const struct fl_codec_state *state; /* codecs that keep one (codec/state.h): NULL: nothing is kept, and
+                                           each payload is a fresh start; encoding only */
 };
 
 struct fl_codec_params;
@@ -115,6 +121,9 @@ struct fl_codec {
     int uses_rank;       /* 1: params.rank matters */
     const char *summary; /* one line for people; no program prints it yet */
     fl_codec_encode_fn encode;
+    /* Whether body is what the codec keeps between payloads (codec/state.h); NULL: it keeps nothing. params
+     * are checked. */
+    int (*state_fits)(const struct fl_codec_params *params, struct fl_bytes body);
 };
 
 static inline uint32_t fl_codec_contributors(const struct fl_codec_params *params)
@@ -167,7 +176,8 @@ size_t fl_codec_top_count(double ratio, size_t elems);
  * Appends the payload of p, shape (dim), finite, to payload. On failure payload is unchanged:
  * the failures of fl_codec_params_check, FL_ERR_NOT_FINITE, FL_ERR_NOMEM, FL_ERR_LIMIT of the buffer.
  * Needs 8 bytes of memory a survivor while it runs; dense nothing; dense_below > 0 a copy of the largest
- * part.
+ * part. params->state->next, where there is one and the codec keeps a state, is what the next payload starts
+ * from.
  */
 FL_MUST_CHECK enum fl_status fl_codec_encode(const struct fl_kernels *kernels,
                                              const struct fl_codec_params *params, const float *p, size_t dim,

@@ -14,13 +14,17 @@ int fl_threshold_is_estimated(enum fl_codec_id id);
 
 /*
  * A threshold, in the unit of x, that about ratio * n elements reach; at least FLT_MIN. x: finite, shape (n),
- * n > 0. Nothing is kept from call to call: SIDCo's control of its stages starts anew with one stage and is
- * fed with this vector alone, until the share is right within a fifth or it has tried as many times as there
- * can be stages. For the other codecs FL_ERR_NOT_FOUND; else the failures of the
- * estimate.
+ * n > 0. With a state (codec/state.h) SIDCo follows its stages from payload to payload and looks at them at
+ * every fifth, as in the paper. At a fresh start, and without a state, its control begins with one stage and
+ * is fed with this vector alone, until the share is right within a fifth or it has tried as many times as
+ * there can be stages. For the other codecs FL_ERR_NOT_FOUND; else the failures of the
+ * estimate, and of the buffer of the state.
  */
 FL_MUST_CHECK enum fl_status fl_threshold_estimate(const struct fl_kernels *kernels,
                                                    const struct fl_codec_params *params, const float *x,
                                                    size_t n, float *ret_threshold);
+
+/* state_fits of the SIDCo codecs: the bytes of fl_sidco_save() for this ratio. */
+int fl_threshold_state_fits(const struct fl_codec_params *params, struct fl_bytes body);
 
 #endif

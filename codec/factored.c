@@ -6,6 +6,7 @@
 #include "codec/floats.h"
 #include "codec/layout.h"
 #include "codec/low_rank.h"
+#include "codec/state.h"
 #include "codec/varint.h"
 
 /* --- writing --- */
@@ -39,11 +40,26 @@ static int is_cheaper(const struct fl_codec_tensor *tensor, size_t rank)
     return rank <= (fl_codec_tensor_elems(tensor) - 1) / (tensor->rows + tensor->columns);
 }
 
+/* The rank that power-sgd gives a matrix; 0: it is sent as it is. */
+static size_t power_rank(const struct fl_codec_params *params, const struct fl_codec_tensor *tensor)
+{
+    size_t least = tensor->rows < tensor->columns ? tensor->rows : tensor->columns;
+    size_t rank = params->rank < least ? params->rank : least;
+    return is_cheaper(tensor, rank) ? rank : 0;
+}
+
+/* One power iteration from the right factor that was kept; without one, some from a random start. kept: what
+ * is left of the state's body, of which this matrix takes its part. */
 static enum fl_status power_iterations(struct fl_low_rank *factors, const struct fl_kernels *kernels,
-                                       const float *matrix, size_t rank, uint64_t seed)
+                                       const float *matrix, size_t rank, uint64_t seed, struct fl_bytes *kept)
 {
     enum fl_status st = fl_low_rank_start(factors, rank, seed);
-    for (int i = 0; !st && i < FL_FACTORED_ITERATIONS; i++) {
+    int iterations = kept->size ? 1 : FL_FACTORED_ITERATIONS;
+    for (size_t i = 0; !st && kept->size && i < rank * factors->columns; i++) {
+        factors->right[i] = fl_float_from_bits(fl_load_le32(kept->data));
+        *kept = (struct fl_bytes){kept->data + 4, kept->size - 4};
+    }
+    for (int i = 0; !st && i < iterations; i++) {
         st = fl_low_rank_left(factors, kernels, matrix);
         if (!st)
             st = fl_low_rank_orthonormalise(factors, seed);
@@ -53,27 +69,51 @@ static enum fl_status power_iterations(struct fl_low_rank *factors, const struct
     return st;
 }
 
-static enum fl_status put_tensor(const struct fl_kernels *kernels, const struct fl_codec_params *params,
-                                 const struct fl_codec_tensor *tensor, uint64_t seed, const float *values,
-                                 struct fl_buf *out)
+/* What putting a vector's tensors takes beside their values. */
+struct work {
+    const struct fl_kernels *kernels;
+    const struct fl_codec_params *params;
+    struct fl_bytes kept;
+    struct fl_buf *out;
+};
+
+static enum fl_status put_power(struct work *work, struct fl_low_rank *factors, const float *values,
+                                size_t rank, uint64_t seed)
+{
+    const struct fl_codec_state *state = work->params->state;
+    enum fl_status st = power_iterations(factors, work->kernels, values, rank, seed, &work->kept);
+    if (!st)
+        st = put_factors(factors, work->out);
+    return st || !state ? st : put_floats(factors->right, rank * factors->columns, state->next);
+}
+
+static enum fl_status put_threshold(struct work *work, struct fl_low_rank *factors, const float *values,
+                                    uint64_t seed)
+{
+    size_t longer = factors->rows < factors->columns ? factors->columns : factors->rows;
+    int dense;
+    enum fl_status st = fl_low_rank_threshold(factors, work->kernels, values,
+                                              (double)work->params->lambda * sqrt((double)longer),
+                                              FL_FACTORED_RANK_MAX, seed, &dense);
+    if (st)
+        return st;
+    return dense ? put_dense(values, factors->rows * factors->columns, work->out)
+                 : put_factors(factors, work->out);
+}
+
+static enum fl_status put_tensor(struct work *work, const struct fl_codec_tensor *tensor, uint64_t seed,
+                                 const float *values)
 {
     struct fl_low_rank factors;
-    size_t least = tensor->rows < tensor->columns ? tensor->rows : tensor->columns;
-    size_t most = tensor->rows < tensor->columns ? tensor->columns : tensor->rows;
-    size_t rank = params->rank < least ? params->rank : least;
-    int dense = !is_cheaper(tensor, params->id == FL_CODEC_POWER_SGD ? rank : 1);
-    if (dense)
-        return put_dense(values, fl_codec_tensor_elems(tensor), out);
+    int is_power = work->params->id == FL_CODEC_POWER_SGD;
+    size_t rank = is_power ? power_rank(work->params, tensor) : (size_t)is_cheaper(tensor, 1);
+    if (!rank)
+        return put_dense(values, fl_codec_tensor_elems(tensor), work->out);
     enum fl_status st = fl_low_rank_init(&factors, tensor->rows, tensor->columns);
     if (st)
         return st;
-    if (params->id == FL_CODEC_POWER_SGD)
-        st = power_iterations(&factors, kernels, values, rank, seed);
-    else
-        st = fl_low_rank_threshold(&factors, kernels, values, (double)params->lambda * sqrt((double)most),
-                                   FL_FACTORED_RANK_MAX, seed, &dense);
-    if (!st)
-        st = dense ? put_dense(values, fl_codec_tensor_elems(tensor), out) : put_factors(&factors, out);
+    st = is_power ? put_power(work, &factors, values, rank, seed)
+                  : put_threshold(work, &factors, values, seed);
     fl_low_rank_done(&factors);
     return st;
 }
@@ -81,12 +121,15 @@ static enum fl_status put_tensor(const struct fl_kernels *kernels, const struct 
 enum fl_status fl_factored_encode(const struct fl_kernels *kernels, const struct fl_codec_params *params,
                                   const float *p, size_t dim, struct fl_buf *payload)
 {
+    struct work work = {.kernels = kernels, .params = params, .out = payload};
     uint8_t first = FL_PAYLOAD_FACTORED | FL_LAYOUT_VERSION << 4;
+    if (params->state)
+        work.kept = params->state->kept;
     enum fl_status st = fl_buf_append(payload, &first, 1);
     if (!st)
         st = fl_varint_put(payload, dim);
     for (size_t i = 0; !st && i < params->tensor_count; i++) {
-        st = put_tensor(kernels, params, &params->tensors[i], fl_mix64(params->seed, i), p, payload);
+        st = put_tensor(&work, &params->tensors[i], fl_mix64(params->seed, i), p);
         p += fl_codec_tensor_elems(&params->tensors[i]);
     }
     return st;
@@ -131,6 +174,14 @@ static enum fl_status check_floats(const uint8_t *at, size_t count)
             return FL_ERR_NOT_FINITE;
     }
     return FL_OK;
+}
+
+int fl_factored_state_fits(const struct fl_codec_params *params, struct fl_bytes body)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < params->tensor_count; i++)
+        count += power_rank(params, &params->tensors[i]) * params->tensors[i].columns;
+    return body.size == 4 * count && !check_floats(body.data, count);
 }
 
 enum fl_status fl_factored_check_head(const struct fl_codec_params *params, struct fl_cursor *cursor,

@@ -4,9 +4,10 @@
  * are told in codec/README.md.
  *
  * power-sgd   every matrix of a x b at rank r, min(a, b) at most, where that is cheaper than dense; one
- * matrix per client, so
- *             ||p - q|| <= ||p||: a contraction. Source: Vogels et al. 2019, Algorithm 1. Nothing is kept
- * between rounds: a random start and FL_FACTORED_ITERATIONS power iterations stand in for the warm start.
+ *             matrix per client, so
+ *             ||p - q|| <= ||p||: a contraction. Source: Vogels et al. 2019, Algorithm 1. The right
+ *             factors are the state (codec/state.h): one power iteration from those of the payload before, as
+ *             in the paper; without them a random start and FL_FACTORED_ITERATIONS of them.
  * low-rank    every matrix by singular-value threshold tau = lambda sqrt(max(a, b)), so that ||p - q||^2 <= a
  * b lambda^2 whatever p is: absolute, with the kappa^2 = d lambda^2 of the hard threshold. Source:
  * algorithms.md section 2.3.2.
@@ -27,6 +28,10 @@
 FL_MUST_CHECK enum fl_status fl_factored_encode(const struct fl_kernels *kernels,
                                                 const struct fl_codec_params *params, const float *p,
                                                 size_t dim, struct fl_buf *payload);
+
+/* state_fits of power-sgd: for each matrix that it factors, in order, its columns times rank finite float32,
+ * vector after vector. */
+int fl_factored_state_fits(const struct fl_codec_params *params, struct fl_bytes body);
 
 /* Reads what follows d, for fl_payload_check(). */
 FL_MUST_CHECK enum fl_status fl_factored_check_head(const struct fl_codec_params *params,

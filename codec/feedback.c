@@ -55,7 +55,9 @@ static enum fl_status step_parts(const struct fl_kernels *kernels, const struct 
                                  struct fl_buf *payload, float *ret_residual, struct fl_payload *ret_payload)
 {
     size_t before = payload->size, elems;
+    struct fl_parts_states states;
     struct fl_buf part;
+    fl_parts_states_begin(&states, params);
     fl_buf_init(&part, payload->limit);
     enum fl_status st = fl_codec_params_check(params, dim);
     if (!st)
@@ -65,11 +67,15 @@ static enum fl_status step_parts(const struct fl_kernels *kernels, const struct 
         struct fl_payload checked;
         elems = fl_codec_tensor_elems(own.tensors);
         fl_buf_clear(&part);
+        fl_parts_states_give(&states, &own);
         st = fl_error_feedback_step(kernels, &own, delta + at, residual + at, elems, &part, ret_residual + at,
                                     &checked);
         if (!st)
+            st = fl_parts_states_take(&states);
+        if (!st)
             st = fl_parts_write(fl_buf_view(&part), payload);
     }
+    fl_parts_states_done(&states);
     fl_buf_done(&part);
     if (!st)
         st = fl_payload_check(params, dim, (struct fl_bytes){payload->data + before, payload->size - before},

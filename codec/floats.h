@@ -1,4 +1,4 @@
-/* Float32 seen as bits and back. */
+/* Float32 and float64 seen as bits and back. */
 #ifndef FL_CODEC_FLOATS_H
 #define FL_CODEC_FLOATS_H
 
@@ -18,6 +18,20 @@ static inline uint32_t fl_float_bits(float value)
 static inline float fl_float_from_bits(uint32_t bits)
 {
     float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static inline uint64_t fl_double_bits(double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static inline double fl_double_from_bits(uint64_t bits)
+{
+    double value;
     memcpy(&value, &bits, sizeof value);
     return value;
 }

@@ -9,7 +9,10 @@
 #ifndef FL_CODEC_LEVEL_COUNT_H
 #define FL_CODEC_LEVEL_COUNT_H
 
-#include <stdint.h>
+#include "codec/codec.h"
+
+/* Payloads between two checks of AdaQS in a run. */
+#define FL_LEVEL_COUNT_PERIOD 5
 
 /* Most levels QSGD can have in a table of FL_LEVELS_MAX. */
 #define FL_LEVEL_COUNT_MAX 127
@@ -32,5 +35,22 @@ void fl_level_count_check(struct fl_level_count *state, double mean, double sigm
 /* DQSGD: s = norm / unit, rounded, but at least `least` and at most `most`, 1 <= least <= most. norm and unit
  * (> 0) in the same unit, that of the gradient. A norm that is not a number counts as 0. */
 uint32_t fl_level_count_of_norm(double norm, double unit, uint32_t least, uint32_t most);
+
+/*
+ * s of the payload of x, shape (n), finite, by the rule of params' codec, at most 2^(bits - 1) - 1:
+ *
+ * adaqs  s is 1 to begin with; fl_level_count_check() at every FL_LEVEL_COUNT_PERIOD-th payload, with the
+ * means of |mean of x| and of sigma over them. State: s and observed, uint32; the reference and the sums of
+ *        both, float64.
+ * dqsgd  fl_level_count_of_norm() with least = 1 and the unit that gives the first payload the most: as the
+ *        norm falls, s does. State: the unit, float64.
+ *
+ * Without a state (codec/state.h) every payload is the first. FL_ERR_NOMEM, FL_ERR_LIMIT of its buffer.
+ */
+FL_MUST_CHECK enum fl_status fl_level_count_next(const struct fl_codec_params *params, const float *x,
+                                                 size_t n, uint32_t *ret_levels);
+
+/* state_fits of the two. */
+int fl_level_count_state_fits(const struct fl_codec_params *params, struct fl_bytes body);
 
 #endif

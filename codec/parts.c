@@ -34,21 +34,87 @@ enum fl_status fl_parts_write(struct fl_bytes part, struct fl_buf *out)
     return st ? st : fl_buf_append(out, part.data, part.size);
 }
 
+/* --- what the parts keep --- */
+
+/* Cuts the next part's state off; none when there is no whole one. */
+static struct fl_bytes next_state(struct fl_bytes *states)
+{
+    struct fl_bytes state = {0};
+    if (states->size >= 4 && fl_load_le32(states->data) <= states->size - 4)
+        state = (struct fl_bytes){states->data + 4, fl_load_le32(states->data)};
+    *states = state.size ? (struct fl_bytes){state.data + state.size, states->size - 4 - state.size}
+                         : (struct fl_bytes){0};
+    return state;
+}
+
+void fl_parts_states_begin(struct fl_parts_states *states, const struct fl_codec_params *params)
+{
+    *states = (struct fl_parts_states){0};
+    if (!params->state || !fl_codec_keeps_state(fl_codec_find_id((unsigned)params->id)))
+        return;
+    states->whole = params->state;
+    states->left = params->state->kept;
+    fl_buf_clear(params->state->next);
+    fl_buf_init(&states->next, params->state->next->limit);
+}
+
+void fl_parts_states_give(struct fl_parts_states *states, struct fl_codec_params *part)
+{
+    part->state = NULL;
+    fl_buf_clear(&states->next);
+    if (!states->whole || !fl_codec_keeps_state(fl_codec_find_id((unsigned)part->id)))
+        return;
+    states->own = (struct fl_codec_state){next_state(&states->left), &states->next};
+    part->state = &states->own;
+}
+
+enum fl_status fl_parts_states_take(struct fl_parts_states *states)
+{
+    uint8_t size[4];
+    if (!states->next.size)
+        return FL_OK;
+    fl_store_le32(size, (uint32_t)states->next.size);
+    enum fl_status st = fl_buf_append(states->whole->next, size, sizeof size);
+    return st ? st : fl_buf_append(states->whole->next, states->next.data, states->next.size);
+}
+
+void fl_parts_states_done(struct fl_parts_states *states)
+{
+    fl_buf_done(&states->next);
+}
+
+int fl_parts_state_fits(const struct fl_codec_params *params, struct fl_bytes state)
+{
+    for (size_t i = 0; i < params->tensor_count; i++) {
+        struct fl_codec_params own = fl_parts_params(params, i);
+        if (fl_codec_keeps_state(fl_codec_find_id((unsigned)own.id)) &&
+            !fl_codec_state_fits(&own, fl_codec_tensor_elems(own.tensors), next_state(&state)))
+            return 0;
+    }
+    return !state.size;
+}
+
 enum fl_status fl_parts_encode(const struct fl_kernels *kernels, const struct fl_codec_params *params,
                                const float *p, size_t dim, struct fl_buf *payload)
 {
+    struct fl_parts_states states;
     struct fl_buf part;
+    fl_parts_states_begin(&states, params);
     fl_buf_init(&part, payload->limit);
     enum fl_status st = fl_parts_write_head(dim, payload);
     for (size_t i = 0; !st && i < params->tensor_count; i++) {
         struct fl_codec_params own = fl_parts_params(params, i);
         size_t elems = fl_codec_tensor_elems(own.tensors);
         fl_buf_clear(&part);
-        st = fl_codec_find_id((unsigned)own.id)->encode(kernels, &own, p, elems, &part);
+        fl_parts_states_give(&states, &own);
+        st = fl_codec_encode(kernels, &own, p, elems, &part);
+        if (!st)
+            st = fl_parts_states_take(&states);
         if (!st)
             st = fl_parts_write(fl_buf_view(&part), payload);
         p += elems;
     }
+    fl_parts_states_done(&states);
     fl_buf_done(&part);
     return st;
 }

@@ -13,6 +13,7 @@
 
 #include "codec/cursor.h"
 #include "codec/reader.h"
+#include "codec/state.h"
 
 /* Parameters of the part of tensor i: dense when the tensor has fewer than dense_below elements, else the
  * codec's, with that tensor alone and a seed of its own. Borrows the tensor. */
@@ -22,6 +23,25 @@ struct fl_codec_params fl_parts_params(const struct fl_codec_params *params, siz
  * hold a piece on failure. */
 FL_MUST_CHECK enum fl_status fl_parts_write_head(size_t dim, struct fl_buf *out);
 FL_MUST_CHECK enum fl_status fl_parts_write(struct fl_bytes part, struct fl_buf *out);
+
+/*
+ * What the codec keeps of each part (codec/state.h), while a payload is made: begin once; give before a part,
+ * whose params then have a state of their own, and take after it; done in any case. Nothing happens where
+ * params have no state, or for a part that keeps none. FL_ERR_NOMEM, FL_ERR_LIMIT.
+ */
+struct fl_parts_states {
+    const struct fl_codec_state *whole;
+    struct fl_bytes left; /* of what was kept: the parts to come */
+    struct fl_buf next;   /* of the part at hand */
+    struct fl_codec_state own;
+};
+void fl_parts_states_begin(struct fl_parts_states *states, const struct fl_codec_params *params);
+void fl_parts_states_give(struct fl_parts_states *states, struct fl_codec_params *part);
+FL_MUST_CHECK enum fl_status fl_parts_states_take(struct fl_parts_states *states);
+void fl_parts_states_done(struct fl_parts_states *states);
+
+/* fl_codec_state_fits() for dense_below > 0. */
+int fl_parts_state_fits(const struct fl_codec_params *params, struct fl_bytes state);
 
 /* fl_codec_encode_fn for dense_below > 0. */
 FL_MUST_CHECK enum fl_status fl_parts_encode(const struct fl_kernels *kernels,

@@ -6,6 +6,7 @@
 #include "codec/bucket_stats.h"
 #include "codec/coded.h"
 #include "codec/floats.h"
+#include "codec/level_count.h"
 #include "codec/levels_alq.h"
 #include "codec/levels_amq.h"
 #include "codec/quantise.h"
@@ -91,6 +92,19 @@ static enum fl_status table_uniform(struct work *work)
     size_t count = ((size_t)1 << work->params->bits) - 1;
     fl_levels_uniform(count, levels);
     set_table(work, levels, count);
+    return FL_OK;
+}
+
+/* As uniform, with as many levels as the codec's rule says. */
+static enum fl_status table_counted(struct work *work)
+{
+    double levels[FL_LEVELS_MAX];
+    uint32_t s;
+    enum fl_status st = fl_level_count_next(work->params, work->values, work->count, &s);
+    if (st)
+        return st;
+    fl_levels_uniform(2 * (size_t)s + 1, levels);
+    set_table(work, levels, 2 * (size_t)s + 1);
     return FL_OK;
 }
 
@@ -182,6 +196,8 @@ static const struct recipe recipes[] = {
     {FL_CODEC_ALQ_N, SCALE_NORM, ROUND_RANDOM, 0, table_alq_n},
     {FL_CODEC_AMQ, SCALE_NORM, ROUND_RANDOM, 0, table_amq},
     {FL_CODEC_AMQ_N, SCALE_NORM, ROUND_RANDOM, 0, table_amq_n},
+    {FL_CODEC_ADAQS, SCALE_NORM, ROUND_RANDOM, 0, table_counted},
+    {FL_CODEC_DQSGD, SCALE_NORM, ROUND_RANDOM, 0, table_counted},
     {FL_CODEC_QSPARSE, SCALE_NORM, ROUND_RANDOM, 0, table_uniform},
 };
 

@@ -14,6 +14,7 @@
  * - terngrad: largest magnitude after clipping; -1, 0, 1, at random; unbiased but for the clipping
  * - alq, alq-n: 2-norm; 2^bits fitted levels, at random; unbiased
  * - amq, amq-n: 2-norm; 2^bits levels +-p^j with p fitted, at random; unbiased
+ * - adaqs, dqsgd: as qsgd with 2 s + 1 levels, s by the rules of codec/level_count.h, at most as many as qsgd
  * - qsparse: the k largest as in qsgd, over 1 + omega; contraction in the mean, delta = k / (d (1 + omega))
  *
  * Sources: algorithms.md sections 2.2, 6, 7.

@@ -3,6 +3,8 @@
 #include <float.h>
 #include <math.h>
 
+#include "codec/floats.h"
+
 #define FIRST_SHARE   0.25
 #define OBSERVED_EACH 5
 #define PARETO_LIMIT  1e-6 /* |k| below it: the exponential limit */
@@ -35,6 +37,36 @@ void fl_sidco_observe(struct fl_sidco *sidco, size_t count, size_t n)
     sidco->last = average;
     sidco->shares = 0;
     sidco->observed = 0;
+}
+
+#define SAVED_BYTES 22
+
+enum fl_status fl_sidco_save(const struct fl_sidco *sidco, struct fl_buf *out)
+{
+    uint8_t bytes[SAVED_BYTES] = {(uint8_t)sidco->direction, (uint8_t)sidco->observed};
+    fl_store_le32(bytes + 2, sidco->stages);
+    fl_store_le64(bytes + 6, fl_double_bits(sidco->shares));
+    fl_store_le64(bytes + 14, fl_double_bits(sidco->last));
+    return fl_buf_append(out, bytes, sizeof bytes);
+}
+
+enum fl_status fl_sidco_load(struct fl_sidco *sidco, struct fl_bytes bytes)
+{
+    const uint8_t *at = bytes.data;
+    if (bytes.size != SAVED_BYTES || (at[0] != 1 && at[0] != 0xff) || at[1] >= OBSERVED_EACH)
+        return FL_ERR_CORRUPT;
+    uint32_t stages = fl_load_le32(at + 2);
+    double shares = fl_double_from_bits(fl_load_le64(at + 6));
+    double last = fl_double_from_bits(fl_load_le64(at + 14));
+    if (stages < 1 || stages > sidco->stages_max || !(shares >= 0 && isfinite(shares)) ||
+        !(last >= 0 && isfinite(last)))
+        return FL_ERR_CORRUPT;
+    sidco->direction = at[0] == 1 ? 1 : -1;
+    sidco->observed = at[1];
+    sidco->stages = stages;
+    sidco->shares = shares;
+    sidco->last = last;
+    return FL_OK;
 }
 
 /* Moments of |x[i]| - least over the elements that are not zero and not below least. */

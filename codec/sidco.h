@@ -12,6 +12,7 @@
 
 #include <stddef.h>
 
+#include "base/bytes.h"
 #include "base/status.h"
 #include "kernels/kernels.h"
 
@@ -58,6 +59,15 @@ FL_MUST_CHECK enum fl_status fl_sidco_threshold(const struct fl_sidco *sidco,
  * come nearer to 1 since the last time (the authors' third rule).
  */
 void fl_sidco_observe(struct fl_sidco *sidco, size_t count, size_t n);
+
+/*
+ * The control of the stages as bytes: direction (two's complement) and observed, a byte each; stages, uint32;
+ * shares and last, float64; little-endian. Save appends them: FL_ERR_NOMEM, FL_ERR_LIMIT. Load gives them to
+ * one that was just initialised: FL_ERR_CORRUPT when they are not of this size or out of range, and nothing
+ * changes.
+ */
+FL_MUST_CHECK enum fl_status fl_sidco_save(const struct fl_sidco *sidco, struct fl_buf *out);
+FL_MUST_CHECK enum fl_status fl_sidco_load(struct fl_sidco *sidco, struct fl_bytes bytes);
 
 /* Q(a, x), upper regularised incomplete gamma function, a > 0, x >= 0, to about 1e-12.
  * Source: DLMF 8.7.1 (series) and 8.9.2 (continued fraction). */

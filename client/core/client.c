@@ -54,6 +54,7 @@ void fl_client_free(struct fl_client *c)
     fl_buf_done(&c->verdict_text);
     fl_buf_done(&c->proof);
     fl_buf_done(&c->delta);
+    fl_buf_done(&c->codec_state);
     free(c);
 }
 
@@ -69,6 +70,7 @@ void fl_client_free_outbox(struct fl_client *c)
     fl_vector_done(&c->pending);
     fl_vector_done(&c->scratch);
     fl_buf_done(&c->outbox);
+    fl_buf_done(&c->pending_codec_state);
 }
 
 enum fl_status fl_client_allocate(struct fl_client *c, uint64_t elems)
@@ -110,7 +112,7 @@ int fl_client_replica(const struct fl_client *c, struct fl_version *ret_version,
 
 int fl_client_file_is_stale(const struct fl_client *c, const char *name)
 {
-    static const char *const kinds[] = {"residual.", "update.", "replica.", "delta."};
+    static const char *const kinds[] = {"residual.", "update.", "replica.", "delta.", "codec-state."};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (strncmp(name, kinds[i], strlen(kinds[i])) == 0)
             return !fl_manifest_names(&c->manifest, name);

@@ -119,7 +119,8 @@ void fl_client_free(struct fl_client *client);
 
 /*
  * Takes up what an earlier process left; call once, before FL_CLIENT_STARTED. No manifest is a fresh start. A
- * damaged outbox falls back to e_old and is counted as lost (rule R7); a damaged replica is fetched again.
+ * damaged outbox falls back to e_old and is counted as lost (rule R7); a damaged replica is fetched again; a
+ * codec whose state is damaged starts afresh.
  * FL_ERR_CORRUPT: the manifest or the residual is damaged; FL_ERR_STATE: the state is another run's;
  * FL_ERR_VERSION, FL_ERR_NOMEM, FL_ERR_IO. fl_client_reason() then names the file and what to do.
  */

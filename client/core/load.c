@@ -60,6 +60,23 @@ static enum fl_status load_replica(struct fl_client *c, const struct fl_client_r
     return memcmp(&digest, &m->version.digest, sizeof digest) == 0 ? FL_OK : FL_ERR_CORRUPT;
 }
 
+/* Damage to what a codec keeps costs a fresh start, and nothing else. Else FL_ERR_NOMEM, FL_ERR_IO. */
+static enum fl_status load_codec_state(struct fl_client *c, const struct fl_client_reader *reader,
+                                       struct fl_state_file *file, struct fl_buf *ret_state)
+{
+    enum fl_status st = file->name[0] ? read_checked(c, reader, file, ret_state) : FL_OK;
+    if (st != FL_ERR_CORRUPT)
+        return st;
+    fl_log(
+        FL_LOG_WARN, LOG_STATE,
+        "run=%s file=%s: what the codec keeps between updates cannot be read; it starts afresh, nothing is "
+        "lost",
+        c->manifest.run, file->name);
+    *file = (struct fl_state_file){0};
+    fl_buf_done(ret_state);
+    return FL_OK;
+}
+
 static enum fl_status load_outbox(struct fl_client *c, const struct fl_client_reader *reader)
 {
     struct fl_update update;
@@ -69,7 +86,7 @@ static enum fl_status load_outbox(struct fl_client *c, const struct fl_client_re
     if (!st && (fl_update_decode(fl_buf_view(&c->outbox), &update) ||
                 (update.kind == FL_WORK_CALIBRATE) == (c->manifest.pending.name[0] != 0)))
         st = FL_ERR_CORRUPT;
-    return st;
+    return st ? st : load_codec_state(c, reader, &c->manifest.pending_codec_state, &c->pending_codec_state);
 }
 
 /* Rule R7: back to e_old, and the loss is counted; whether it had been sent shows in the next work. */
@@ -81,7 +98,7 @@ static void lose_outbox(struct fl_client *c)
            "one update is counted as lost",
            m->run, m->next_seq, m->outbox.name);
     m->outbox = (struct fl_state_file){0};
-    m->pending = (struct fl_state_file){0};
+    m->pending = m->pending_codec_state = (struct fl_state_file){0};
     m->outbox_lost = 1;
     m->dropped++;
     fl_client_free_outbox(c);
@@ -115,6 +132,8 @@ enum fl_status fl_client_load(struct fl_client *c, const struct fl_client_reader
         st = load_vector(c, reader, &m->residual, &c->residual);
     if (st == FL_ERR_CORRUPT)
         return fl_client_fail(c, st, "%s: the residual is damaged; " ADVICE, m->residual.name);
+    if (!st)
+        st = load_codec_state(c, reader, &m->codec_state, &c->codec_state);
     if (st)
         return st;
     if (m->outbox.name[0]) {

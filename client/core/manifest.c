@@ -23,8 +23,9 @@ void fl_manifest_add_receipt(struct fl_manifest *manifest, const struct fl_proof
 
 int fl_manifest_names(const struct fl_manifest *manifest, const char *name)
 {
-    const struct fl_state_file *files[] = {&manifest->residual, &manifest->replica, &manifest->outbox,
-                                           &manifest->pending};
+    const struct fl_state_file *files[] = {&manifest->residual,    &manifest->replica,
+                                           &manifest->outbox,      &manifest->pending,
+                                           &manifest->codec_state, &manifest->pending_codec_state};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         if (files[i]->name[0] && strcmp(files[i]->name, name) == 0)
             return 1;
@@ -80,6 +81,10 @@ enum fl_status fl_manifest_encode(const struct fl_manifest *manifest, const stru
         st = write_file(buf, "outbox", &m->outbox);
     if (!st)
         st = write_file(buf, "pending", &m->pending);
+    if (!st)
+        st = write_file(buf, "codec-state", &m->codec_state);
+    if (!st)
+        st = write_file(buf, "pending-codec-state", &m->pending_codec_state);
     if (!st && m->outbox.name[0])
         st = fl_buf_printf(buf, "codec %s %a %" PRId32 " %a %" PRIu32 " %" PRIu32 " %" PRIu32 "\n",
                            m->codec.name, (double)m->codec.lambda, m->codec.step_log2, (double)m->codec.ratio,
@@ -228,6 +233,10 @@ static enum fl_status read_fact(const struct line *line, struct fl_manifest *m)
         return read_file(line, &m->outbox);
     if (strcmp(key, "pending") == 0)
         return read_file(line, &m->pending);
+    if (strcmp(key, "codec-state") == 0)
+        return read_file(line, &m->codec_state);
+    if (strcmp(key, "pending-codec-state") == 0)
+        return read_file(line, &m->pending_codec_state);
     if (strcmp(key, "delta") == 0)
         return m->delta_count == FL_MANIFEST_DELTAS ? FL_ERR_CORRUPT
                                                     : read_file(line, &m->deltas[m->delta_count++]);
@@ -302,7 +311,7 @@ enum fl_status fl_manifest_decode(struct fl_bytes text, const struct fl_env *env
             return st;
     }
     if (!m.run[0] || !m.elems || !m.next_seq || (m.delta_count && !m.replica.name[0]) ||
-        (m.pending.name[0] && !m.outbox.name[0]))
+        ((m.pending.name[0] || m.pending_codec_state.name[0]) && !m.outbox.name[0]))
         return FL_ERR_CORRUPT;
     if (!m.origin) /* of an older program, which knew no second epoch */
         m.origin = m.epoch;

@@ -40,9 +40,12 @@ struct fl_manifest {
     struct fl_state_file outbox;  /* bytes of the update that waits for its verdict */
     struct fl_state_file pending; /* the residual once it is accepted; none when it calibrates */
     struct fl_codec_spec codec;   /* of the outbox; meaningful when there is one */
-    uint64_t dropped;             /* updates whose sent part was lost (rule R6) */
-    double dropped_norm;          /* sum of the l2 norms of what was lost, parameter units */
-    uint32_t folds;               /* updates in a row that were folded back */
+    /* What the codec keeps between payloads (codec/state.h); none: a fresh start. The second is what it is
+     * once the outbox is accepted. */
+    struct fl_state_file codec_state, pending_codec_state;
+    uint64_t dropped;    /* updates whose sent part was lost (rule R6) */
+    double dropped_norm; /* sum of the l2 norms of what was lost, parameter units */
+    uint32_t folds;      /* updates in a row that were folded back */
     struct fl_proof receipts[FL_MANIFEST_RECEIPTS]; /* of the newest verdicts, oldest first */
     size_t receipt_count;
 };

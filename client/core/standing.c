@@ -85,6 +85,7 @@ enum fl_status fl_client_resync(struct fl_client *c, const struct fl_standing *s
            m->run, standing->expected_seq, m->next_seq, lost);
     m->next_seq = standing->expected_seq;
     m->outbox = m->pending = m->residual = m->replica = (struct fl_state_file){0};
+    m->codec_state = m->pending_codec_state = (struct fl_state_file){0};
     m->delta_count = 0;
     m->outbox_lost = 0;
     m->folds = 0;

@@ -63,10 +63,12 @@ struct fl_client {
     struct fl_vector scratch;       /* x_end, delta, p, by turns; there while it is worked on */
     struct fl_digest_tree *tree;
     int has_replica;
-    int want_snapshot;         /* a delta did not fit: ask without `have` */
-    struct fl_version version; /* of replica */
-    struct fl_buf delta;       /* bytes of the delta being saved */
-    struct fl_buf outbox;      /* bytes of the update that waits for its verdict */
+    int want_snapshot;                 /* a delta did not fit: ask without `have` */
+    struct fl_version version;         /* of replica */
+    struct fl_buf delta;               /* bytes of the delta being saved */
+    struct fl_buf outbox;              /* bytes of the update that waits for its verdict */
+    struct fl_buf codec_state;         /* what the codec keeps (codec/state.h); empty: a fresh start */
+    struct fl_buf pending_codec_state; /* the same once the update in the outbox is accepted */
 
     int has_work;
     struct fl_work work;

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "client/core/state.h"
+#include "codec/state.h"
 
 enum fl_status fl_client_codec_params(const struct fl_client *c, const struct fl_codec_spec *spec,
                                       struct fl_codec_params *ret_params)
@@ -31,17 +32,37 @@ enum fl_status fl_client_codec_params(const struct fl_client *c, const struct fl
     return st;
 }
 
+/* The codec's state for the payload that is made now, where it keeps one; what does not fit is told. */
+static void attach_state(struct fl_client *c, struct fl_codec_state *state, struct fl_codec_params *params)
+{
+    if (!fl_codec_keeps_state(fl_codec_find_id(params->id)))
+        return;
+    fl_buf_init(&c->pending_codec_state, fl_codec_state_limit(params, (size_t)c->manifest.elems));
+    *state = (struct fl_codec_state){fl_buf_view(&c->codec_state), &c->pending_codec_state};
+    params->state = state;
+    if (state->kept.size && !fl_codec_state_fits(params, (size_t)c->manifest.elems, state->kept))
+        fl_log(
+            FL_LOG_WARN, LOG_STATE,
+            "run=%s file=%s: what the codec kept is of another codec, setting or model than the run's %s; it "
+            "starts afresh, nothing is lost",
+            c->options.run, c->manifest.codec_state.name, c->work.codec.name);
+}
+
 /* Scratch goes from x_end to what the payload leaves; calibration only measures. */
 static enum fl_status compress(struct fl_client *c, struct fl_buf *payload,
                                struct fl_engine_result *ret_result)
 {
     struct fl_codec_params params;
+    struct fl_codec_state state;
     int trains = c->work.kind == FL_WORK_TRAIN;
     enum fl_status st = fl_client_allocate_scratch(c);
     if (!st && trains)
         st = fl_client_codec_params(c, &c->work.codec, &params);
     if (st)
         return st;
+    fl_buf_done(&c->pending_codec_state);
+    if (trains)
+        attach_state(c, &state, &params);
     struct fl_engine_round round = {.replica = fl_vector_values(&c->replica),
                                     .residual = fl_vector_values(&c->residual),
                                     .end = fl_vector_values(&c->scratch),
@@ -86,10 +107,13 @@ enum fl_status fl_client_build_update(struct fl_client *c, const struct fl_clien
 
     fl_client_save_begin(effect);
     m->outbox = fl_client_save_add(c, effect, fl_buf_view(&c->outbox), "update.%" PRIu64, m->next_seq);
-    m->pending = (struct fl_state_file){0};
+    m->pending = m->pending_codec_state = (struct fl_state_file){0};
     if (trains)
         m->pending =
             fl_client_save_add(c, effect, fl_vector_file(&c->pending), "residual.%" PRIu64, m->next_seq);
+    if (trains && c->pending_codec_state.size)
+        m->pending_codec_state = fl_client_save_add(c, effect, fl_buf_view(&c->pending_codec_state),
+                                                    "codec-state.%" PRIu64, m->next_seq);
     m->codec = c->work.codec;
     m->outbox_lost = 0;
     st = fl_client_save_finish(c, effect);

@@ -99,6 +99,10 @@ enum fl_status fl_client_apply_verdict(struct fl_client *c, struct fl_client_eff
     if (outcome == OUTCOME_COMMITTED) {
         e_new = &c->pending;
         m->residual = m->pending;
+        m->codec_state = m->pending_codec_state;
+        fl_buf_done(&c->codec_state);
+        c->codec_state = c->pending_codec_state;
+        fl_buf_init(&c->pending_codec_state, 0);
         m->folds = 0;
     } else if (outcome == OUTCOME_FOLDED) {
         e_new = &c->scratch;
@@ -136,7 +140,7 @@ enum fl_status fl_client_apply_verdict(struct fl_client *c, struct fl_client_eff
            c->verdict.round, m->next_seq, fl_verdict_name(c->verdict.kind), outcome_names[outcome], lost,
            c->verdict.reason[0] ? "; " : "", c->verdict.reason);
     m->outbox = (struct fl_state_file){0};
-    m->pending = (struct fl_state_file){0};
+    m->pending = m->pending_codec_state = (struct fl_state_file){0};
     m->next_seq++;
     /* The views in effect stay valid: swapping moves owners, not values. */
     if (e_new != &c->residual)

@@ -60,11 +60,22 @@ static enum fl_status load_once(struct fl_doctor *doctor, struct fl_state_files 
     return st ? st : fl_client_load(loaded->client, &reader);
 }
 
+/* The file of what the codec keeps that could not be read; NULL when there is none. */
+static const struct fl_state_file *lost_codec_state(const struct loaded *loaded)
+{
+    const struct fl_manifest *stored = &loaded->stored, *now = fl_client_manifest(loaded->client);
+    if (stored->codec_state.name[0] && !now->codec_state.name[0])
+        return &stored->codec_state;
+    return now->outbox.name[0] && stored->pending_codec_state.name[0] && !now->pending_codec_state.name[0]
+               ? &stored->pending_codec_state
+               : NULL;
+}
+
 static int is_damaged(const struct loaded *loaded)
 {
     const struct fl_manifest *now = fl_client_manifest(loaded->client);
     return loaded->status || (loaded->stored.outbox.name[0] && !now->outbox.name[0]) ||
-           (loaded->stored.replica.name[0] && !now->replica.name[0]);
+           (loaded->stored.replica.name[0] && !now->replica.name[0]) || lost_codec_state(loaded);
 }
 
 /* Reads again as long as a running client has put another manifest there meanwhile. */
@@ -127,6 +138,13 @@ static void say_lost(const struct fl_doctor *doctor, const struct fl_state_files
             doctor->findings, FL_OUTCOME_WARN, "replica",
             "%s/%s (or a delta after it) is damaged: the next run fetches the model again; nothing is lost",
             files->dir, stored->replica.name);
+        fl_finding_fix(doctor->findings, "nothing; but look after the disk: dmesg, smartctl -a DEVICE");
+    }
+    const struct fl_state_file *lost = lost_codec_state(loaded);
+    if (lost) {
+        fl_finding_add(doctor->findings, FL_OUTCOME_WARN, "codec state",
+                       "%s/%s is damaged: in the next run the codec starts afresh; nothing is lost",
+                       files->dir, lost->name);
         fl_finding_fix(doctor->findings, "nothing; but look after the disk: dmesg, smartctl -a DEVICE");
     }
 }

@@ -21,7 +21,7 @@ ESTIMATED = ("topk-sampled", "sidco-exponential", "sidco-pareto", "sidco-gamma",
 # Which forms of kind 7 a codec has, or the name of another whose payloads it makes.
 FORMS = {"topk-bf16": (LISTED, BFLOAT16), "topk-fp16": (LISTED, FLOAT16), "qsparse": (LISTED, LEVELS), "natural": (ALL, NATURAL), **{name: (LISTED, FLOAT32) for name in ESTIMATED}, "block-int": (ALL, BLOCK_INT),
          **{name: (ALL, LEVELS) for name in ("sign", "one-bit", "tree-8", "tree-8-fixed", "qsgd", "qsgd-max", "nuqsgd", "terngrad",
-                                             "alq", "alq-n", "amq", "amq-n")},
+                                             "alq", "alq-n", "amq", "amq-n", "adaqs", "dqsgd")},
          "round-random": "int-threshold"}
 LEVEL_MAX = 1 << 20
 GROUP = 64

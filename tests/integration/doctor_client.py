@@ -470,6 +470,16 @@ class Doctor(DoctorCase):
                 self.assertEqual(snapshot(state), before)
                 shutil.rmtree(state)
 
+    def test_a_codec_that_starts_afresh(self):
+        state = self.copy()
+        path = state / "runs" / "ended" / "manifest"
+        lines = path.read_text().splitlines()[:-1]
+        lines.append(f"codec-state codec-state.3 40 {'0' * 64}")
+        text = "\n".join(lines) + "\n"
+        path.write_text(text + f"sha256 {hashlib.sha256(text.encode()).hexdigest()}\n")
+        self.look(expect=0, state=state, run_name="ended")
+        self.expect("codec state", "warn", ["codec-state.3", "starts afresh"], ["nothing"])
+
     def test_a_lost_outbox(self):
         state = self.copy()
         path = state / "runs" / "ended" / "manifest"

@@ -27,15 +27,22 @@ static enum fl_status remove_entry(void *user, const char *name)
     return FL_OK;
 }
 
-static struct world *begin(void)
+static struct world *begin_with(const char *codec)
 {
     struct world *w = calloc(1, sizeof *w);
     world_init(w, ROUNDS);
+    w->codec = codec;
+    strcpy(w->info.codec.name, codec);
     assert_ok(fl_state_files_open(&disk, state_dir, "demo", NULL));
     assert_ok(fl_dir_list(disk.dir, remove_entry, disk.dir, NULL));
     w->disk = &disk;
     assert_ok(world_start(w));
     return w;
+}
+
+static struct world *begin(void)
+{
+    return begin_with("int-threshold");
 }
 
 static void end(struct world *w)
@@ -139,13 +146,56 @@ static void test_R7_R25_dying_again_and_again(void **state)
     }
 }
 
+/* The updates that were sent, each once however often it went out; returns how many. */
+static size_t updates_of(struct world *w, struct fl_bytes ret_updates[ROUNDS])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < w->sent_count; i++) {
+        struct fl_bytes sent = fl_buf_view(&w->sent[i]);
+        if (count && fl_bytes_equal(sent, ret_updates[count - 1]))
+            continue;
+        assert_true(count < ROUNDS);
+        ret_updates[count++] = sent;
+    }
+    return count;
+}
+
+static struct world *run_dying(const char *codec, int every)
+{
+    struct world *w = begin_with(codec);
+    int left = every;
+    while (w->effect.kind != FL_CLIENT_STOP)
+        if (step(w, &left))
+            left = every;
+    assert_int_equal(w->effect.status, FL_OK);
+    return w;
+}
+
+static void test_R7_what_a_codec_keeps_survives_with_the_residual(void **state)
+{
+    (void)state;
+    static const char *const codecs[] = {"power-sgd", "sidco-exponential", "adaqs", "dqsgd"};
+    for (size_t c = 0; c < sizeof codecs / sizeof codecs[0]; c++) {
+        struct fl_bytes expected[ROUNDS], got[ROUNDS];
+        struct world *whole = run_dying(codecs[c], -1);
+        assert_int_equal(updates_of(whole, expected), ROUNDS);
+        assert_true(fl_client_manifest(whole->client)->codec_state.name[0]);
+        for (int every = 22; every < 48; every += 5) {
+            struct world *w = run_dying(codecs[c], every);
+            assert_int_equal(updates_of(w, got), ROUNDS);
+            for (size_t i = 0; i < ROUNDS; i++)
+                if (!fl_bytes_equal(got[i], expected[i]))
+                    fail_msg("%s: update %zu differs when the client dies", codecs[c], i + 1);
+            end(w);
+        }
+        end(whole);
+    }
+}
+
 static void test_only_what_the_manifest_names_stays(void **state)
 {
     (void)state;
-    struct world *w = begin();
-    int left = -1;
-    while (w->effect.kind != FL_CLIENT_STOP)
-        step(w, &left);
+    struct world *w = run_dying("power-sgd", -1);
     DIR *dir = opendir(disk.dir);
     assert_non_null(dir);
     for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
@@ -196,6 +246,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_R7_R25_dying_once_at_every_point),
         cmocka_unit_test(test_R7_R25_dying_again_and_again),
+        cmocka_unit_test(test_R7_what_a_codec_keeps_survives_with_the_residual),
         cmocka_unit_test(test_only_what_the_manifest_names_stays),
         cmocka_unit_test(test_a_folder_that_cannot_be_written),
     };

@@ -6,11 +6,14 @@
 #include "fail_alloc.h"
 #include "world.h"
 
-/* A client with everything on disk: residual, replica with a delta, and an update on its way. */
-static struct world *prepared(void)
+/* A client with everything on disk: residual, replica with a delta, and an update on its way; what the codec
+ * keeps, before and after it, where it keeps something. */
+static struct world *prepared_with(const char *codec)
 {
     struct world *w = calloc(1, sizeof *w);
     world_init(w, 6);
+    w->codec = codec;
+    strcpy(w->info.codec.name, codec);
     assert_ok(world_start(w));
     while (w->last_seq < 4)
         world_step(w);
@@ -21,13 +24,18 @@ static struct world *prepared(void)
     return w;
 }
 
+static struct world *prepared(void)
+{
+    return prepared_with("int-threshold");
+}
+
 static void end(struct world *w)
 {
     world_done(w);
     free(w);
 }
 
-enum damage { HURTS_ALL, HURTS_OUTBOX, HURTS_REPLICA };
+enum damage { HURTS_ALL, HURTS_OUTBOX, HURTS_REPLICA, HURTS_NOTHING };
 
 static enum damage damage_of(const struct fl_manifest *m, const char *name)
 {
@@ -35,7 +43,7 @@ static enum damage damage_of(const struct fl_manifest *m, const char *name)
         return HURTS_OUTBOX;
     if (strncmp(name, "replica.", 8) == 0 || strncmp(name, "delta.", 6) == 0)
         return HURTS_REPLICA;
-    return HURTS_ALL;
+    return strncmp(name, "codec-state.", 12) == 0 ? HURTS_NOTHING : HURTS_ALL;
 }
 
 /* Loads what stands in the store now, with one file damaged, and checks what is left of it. */
@@ -66,6 +74,14 @@ static void check_load(struct world *w, const struct fl_manifest *before, const 
         assert_false(fl_client_replica(client, &version, &values));
         assert_string_equal(m->outbox.name, before->outbox.name);
         break;
+    case HURTS_NOTHING: /* the codec starts afresh */
+        assert_ok(st);
+        assert_true(fl_client_replica(client, &version, &values));
+        assert_string_equal(m->outbox.name, before->outbox.name);
+        assert_string_equal(m->pending.name, before->pending.name);
+        assert_int_equal(m->dropped, before->dropped);
+        assert_false(fl_manifest_names(m, name));
+        break;
     }
     fl_client_free(client);
 }
@@ -73,7 +89,7 @@ static void check_load(struct world *w, const struct fl_manifest *before, const 
 static void test_R7_every_flipped_bit_and_cut_is_seen(void **state)
 {
     (void)state;
-    struct world *w = prepared();
+    struct world *w = prepared_with("power-sgd");
     struct fl_manifest before = *fl_client_manifest(w->client);
     size_t seen = 0;
     assert_true(before.delta_count > 0);
@@ -95,7 +111,8 @@ static void test_R7_every_flipped_bit_and_cut_is_seen(void **state)
         check_load(w, &before, file->name);
         file->size = size;
     }
-    assert_int_equal(seen, 5 + before.delta_count); /* manifest, residual, replica, outbox, pending, deltas */
+    /* manifest, residual, replica, outbox, pending, what the codec keeps before and after, deltas */
+    assert_int_equal(seen, 7 + before.delta_count);
     end(w);
 }
 
@@ -109,11 +126,16 @@ static void forget(struct world *w, const char *name)
 static void test_R7_missing_files_are_damage(void **state)
 {
     (void)state;
-    for (int which = 0; which < 5; which++) {
-        struct world *w = prepared();
+    for (int which = 0; which < 7; which++) {
+        struct world *w = prepared_with("power-sgd");
         struct fl_manifest before = *fl_client_manifest(w->client);
-        const struct fl_state_file *files[] = {&before.residual, &before.replica, &before.outbox,
-                                               &before.pending, &before.deltas[0]};
+        const struct fl_state_file *files[] = {&before.residual,
+                                               &before.replica,
+                                               &before.outbox,
+                                               &before.pending,
+                                               &before.deltas[0],
+                                               &before.codec_state,
+                                               &before.pending_codec_state};
         fl_log_set_level(FL_LOG_ERROR + 1);
         forget(w, files[which]->name);
         check_load(w, &before, files[which]->name);
@@ -141,6 +163,51 @@ static void test_R7_after_a_damaged_outbox_the_run_goes_on(void **state)
             world_check_law(w);
         end(w);
     }
+}
+
+/* The update after a damage is what a codec makes that starts afresh, and not what it makes from its state.
+ */
+static void test_R7_without_its_state_a_codec_starts_afresh(void **state)
+{
+    (void)state;
+    struct fl_buf made[3];
+    for (int which = 0; which < 3; which++) { /* nothing; what is kept; what is kept after the outbox */
+        struct world *w = prepared_with("power-sgd");
+        const struct fl_manifest *m = fl_client_manifest(w->client);
+        char name[FL_STATE_NAME_BYTES];
+        strcpy(name, which == 1 ? m->codec_state.name : m->pending_codec_state.name);
+        fl_log_set_level(FL_LOG_ERROR + 1);
+        if (which)
+            world_find(w, name)->data[20] ^= 1;
+        assert_ok(world_start(w));
+        assert_ok(world_run(w));
+        assert_int_equal(w->accepted_count, 6);
+        assert_int_equal(fl_client_manifest(w->client)->dropped, 0);
+        assert_true(fl_client_manifest(w->client)->codec_state.name[0]);
+        struct fl_buf *last = &w->sent[w->sent_count - 1];
+        fl_buf_init(&made[which], last->size);
+        assert_ok(fl_buf_append(&made[which], last->data, last->size));
+        end(w);
+    }
+    /* the outbox has a state of its own behind it already */
+    assert_true(fl_bytes_equal(fl_buf_view(&made[0]), fl_buf_view(&made[1])));
+    assert_false(fl_bytes_equal(fl_buf_view(&made[0]), fl_buf_view(&made[2])));
+    for (int which = 0; which < 3; which++)
+        fl_buf_done(&made[which]);
+}
+
+static void test_a_state_of_another_codec_is_a_fresh_start(void **state)
+{
+    (void)state;
+    struct world *w = prepared_with("sidco-gamma");
+    fl_log_set_level(FL_LOG_ERROR + 1);
+    assert_true(fl_client_manifest(w->client)->codec_state.name[0]);
+    world_step(w); /* the verdict on what was made with the one */
+    w->codec = "power-sgd";
+    assert_ok(world_run(w));
+    assert_int_equal(w->accepted_count, 6);
+    assert_int_equal(fl_client_manifest(w->client)->dropped, 0);
+    end(w);
 }
 
 static void test_R19_a_damaged_replica_is_fetched_again(void **state)
@@ -218,6 +285,10 @@ static void test_manifest_lines(void **state)
         {HEAD "pending residual.4 280 " SHA "\n", FL_ERR_CORRUPT},
         {HEAD "receipt 1 1 " SHA " " SHA "\n", FL_OK},
         {HEAD "receipt 1 1 " SHA "\n", FL_ERR_CORRUPT},
+        {HEAD "codec-state codec-state.3 40 " SHA "\n", FL_OK},
+        {HEAD "codec-state codec-state.3 40 " SHA "\ncodec-state codec-state.2 40 " SHA "\n", FL_ERR_CORRUPT},
+        {HEAD "outbox update.4 40 " SHA "\npending-codec-state codec-state.4 40 " SHA "\n", FL_OK},
+        {HEAD "pending-codec-state codec-state.4 40 " SHA "\n", FL_ERR_CORRUPT},
         {HEAD "codec int-threshold 0x1p-6 -6 0x0p+0\n", FL_OK},
         {HEAD "codec int-threshold nan -6 0\n", FL_ERR_CORRUPT},
         {HEAD "folds -1\n", FL_ERR_CORRUPT},
@@ -322,6 +393,8 @@ int main(void)
         cmocka_unit_test(test_R7_every_flipped_bit_and_cut_is_seen),
         cmocka_unit_test(test_R7_missing_files_are_damage),
         cmocka_unit_test(test_R7_after_a_damaged_outbox_the_run_goes_on),
+        cmocka_unit_test(test_R7_without_its_state_a_codec_starts_afresh),
+        cmocka_unit_test(test_a_state_of_another_codec_is_a_fresh_start),
         cmocka_unit_test(test_R19_a_damaged_replica_is_fetched_again),
         cmocka_unit_test(test_the_manifest_comes_back_as_it_was),
         cmocka_unit_test(test_manifest_lines),

@@ -206,8 +206,11 @@ struct fl_client_reader world_reader(struct world *w)
 
 static struct fl_codec_spec codec_spec(const struct world *w)
 {
-    struct fl_codec_spec spec = {.lambda = 0x1p-6f, .step_log2 = WORLD_STEP_LOG2, .ratio = 0.125f};
+    struct fl_codec_spec spec = {
+        .lambda = 0x1p-6f, .step_log2 = WORLD_STEP_LOG2, .ratio = 0.125f, .bits = 3, .bucket = 16, .rank = 1};
     strcpy(spec.name, w->codec);
+    if (strcmp(w->codec, "round-random") == 0) /* whose step is 2 lambda */
+        spec.step_log2++;
     return spec;
 }
 

@@ -51,6 +51,8 @@ static const struct fl_codec_params sample_params[] = {
     {.id = FL_CODEC_SIDCO_PARETO, .ratio = 0.05},
     {.id = FL_CODEC_SIDCO_GAMMA, .ratio = 0.05},
     {.id = FL_CODEC_THRESHOLD_SAMPLED, .ratio = 0.05, .seed = 13},
+    {.id = FL_CODEC_ADAQS, .bits = 4, .bucket = 128, .seed = 14},
+    {.id = FL_CODEC_DQSGD, .bits = 4, .bucket = 128, .seed = 15},
     {.id = FL_CODEC_TOPK_TENSOR, .ratio = 0.01, .tensors = sample_tensors, .tensor_count = 4},
     {.id = FL_CODEC_GRBS, .ratio = 0.1, .seed = 3, .tensors = sample_tensors, .tensor_count = 4},
     {.id = FL_CODEC_POWER_SGD, .rank = 2, .seed = 4, .tensors = sample_tensors, .tensor_count = 4},
@@ -61,9 +63,11 @@ static const struct fl_codec_params sample_params[] = {
     {.id = FL_CODEC_RANDOM_K, .ratio = 0.1, .seed = 6, SAMPLE_PARTS},
     {.id = FL_CODEC_QSGD, .bits = 4, .bucket = 128, .seed = 1, SAMPLE_PARTS},
     {.id = FL_CODEC_LOW_RANK, .lambda = 0.3f, .seed = 5, SAMPLE_PARTS},
+    {.id = FL_CODEC_POWER_SGD, .rank = 1, .seed = 4, SAMPLE_PARTS},
+    {.id = FL_CODEC_DQSGD, .bits = 4, .bucket = 64, .seed = 7, SAMPLE_PARTS},
 };
 #define SAMPLE_PARAMS (sizeof sample_params / sizeof sample_params[0])
-#define SAMPLE_ANY    (SAMPLE_PARAMS - 10) /* that fit vectors of any size */
+#define SAMPLE_ANY    (SAMPLE_PARAMS - 12) /* that fit vectors of any size */
 
 /* About density * n elements with magnitudes from 1 up, exponentially distributed; the others below 0.75. */
 static inline void sample_fill(float *x, size_t n, double density, uint64_t seed)
