@@ -32,8 +32,8 @@ enum fl_status fl_error_feedback_plain(const struct fl_kernels *kernels, const s
     return FL_OK;
 }
 
-static enum fl_status write_taken(const struct fl_codec_params *params, size_t dim,
-                                  const struct fl_taken *taken, struct fl_buf *payload)
+static enum fl_status write_taken(const struct fl_kernels *kernels, const struct fl_codec_params *params,
+                                  size_t dim, const struct fl_taken *taken, struct fl_buf *payload)
 {
     struct fl_payload_head head = {.kind = (enum fl_payload_kind)fl_codec_find_id(params->id)->kind,
                                    .dim = dim,
@@ -46,7 +46,7 @@ static enum fl_status write_taken(const struct fl_codec_params *params, size_t d
         st = fl_lambda_log2(params->lambda, &lambda_log2);
         head.shift = fl_layout_shift(lambda_log2, params->step_log2);
     }
-    return st ? st : fl_payload_write(&head, taken->indices, taken->words, payload);
+    return st ? st : fl_taken_write(kernels, &head, taken, payload);
 }
 
 /* Each tensor's step by itself, and the payload as one that is checked as a whole. */
@@ -101,7 +101,7 @@ enum fl_status fl_error_feedback_step(const struct fl_kernels *kernels, const st
     if (!st)
         st = fl_taken_fill(kernels, params, delta, residual, dim, ret_residual, &taken);
     if (!st)
-        st = write_taken(params, dim, &taken, payload);
+        st = write_taken(kernels, params, dim, &taken, payload);
     fl_taken_done(&taken);
     if (!st)
         st = fl_payload_check(params, dim, (struct fl_bytes){payload->data + before, payload->size - before},

@@ -5,11 +5,7 @@
 
 #include "kernels/avx2_moves.h"
 #include "kernels/runs.h"
-#include "kernels/tables.h"
 #include "kernels/take.h"
-
-/* From here on (1 in 12) whole vectors are cheaper than walking from survivor to survivor. */
-#define DENSE 12
 
 static void add(const float *a, const float *b, float *ret_sum, size_t n)
 {
@@ -141,82 +137,125 @@ static size_t publish(const double *x, float *x_hat, uint32_t *touched, size_t n
     return count + fl_kernels_portable.publish(x + i, x_hat + i, touched + i, n - i, lambda_down, version);
 }
 
-static size_t add_mask(const float *a, const float *b, float *ret_p, size_t n, uint32_t low, uint32_t high,
-                       uint64_t *ret_mask, uint32_t *worst)
+/* A band of magnitudes as signed integers, which is how AVX2 compares: low <= m < high is m - base < most. */
+struct band {
+    __m256i base, most;
+};
+
+static struct band band_of(uint32_t low, uint32_t high)
 {
-    __m256i most = _mm256_set1_epi32((int)*worst), below = _mm256_set1_epi32((int)(low - 1)),
-            above = _mm256_set1_epi32((int)(high - 1));
-    size_t count = 0, i = 0;
-    for (; i + 64 <= n; i += 64) {
+    uint32_t base = low - (uint32_t)INT32_MIN, most = high - base;
+    return (struct band){_mm256_set1_epi32((int)base), _mm256_set1_epi32((int)most)};
+}
+
+/* All ones in the lanes of 8 sums that are in the band; most as the table's worst. */
+static __m256i taken_of(__m256 sum, const struct band *band, __m256i *most)
+{
+    __m256i magnitude = magnitudes(sum);
+    *most = _mm256_max_epu32(*most, magnitude);
+    return _mm256_cmpgt_epi32(band->most, _mm256_sub_epi32(magnitude, band->base));
+}
+
+/* A bit for each of 32 lanes of all ones or none. */
+static uint64_t bits_of_lanes(const __m256i in[4])
+{
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7); /* packing goes by halves */
+    __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(in[0], in[1]), _mm256_packs_epi32(in[2], in[3]));
+    return (uint32_t)_mm256_movemask_epi8(_mm256_permutevar8x32_epi32(bytes, order));
+}
+
+/* Whole groups of 64 of add_list. */
+static inline __attribute__((always_inline)) size_t list_groups(const float *a, const float *b, float *ret_p,
+                                                                size_t n, uint32_t low, uint32_t high,
+                                                                uint32_t base, unsigned at_once,
+                                                                uint32_t *ret_indices, uint32_t *worst)
+{
+    __m256i most = _mm256_set1_epi32((int)*worst);
+    struct band band = band_of(low, high);
+    uint32_t *to = ret_indices;
+    for (size_t i = 0; i < n; i += 64, base += 64) {
+        uint64_t word = 0;
+        for (unsigned j = 0; j < 64; j += 32) {
+            __m256i in[4];
+            for (unsigned v = 0; v < 4; v++) {
+                size_t at = i + j + 8 * v;
+                __m256 sum = _mm256_add_ps(_mm256_loadu_ps(a + at), _mm256_loadu_ps(b + at));
+                _mm256_storeu_ps(ret_p + at, sum);
+                in[v] = taken_of(sum, &band, &most);
+            }
+            word |= bits_of_lanes(in) << j;
+        }
+        to += fl_take_bits(word, base, at_once, to);
+    }
+    *worst = largest(most);
+    return (size_t)(to - ret_indices);
+}
+
+static size_t add_list(const float *a, const float *b, float *ret_p, size_t n, uint32_t low, uint32_t high,
+                       uint32_t base, size_t expected, uint32_t *ret_indices, uint32_t *worst)
+{
+    return fl_take_add_list(list_groups, a, b, ret_p, n, low, high, base, expected, ret_indices, worst);
+}
+
+/* A grid in vectors. */
+struct wide_grid {
+    __m256 step, inverse_step, level_most;
+};
+
+/* fl_take_level() of the 8 in p where in is all ones; what else there is may be anything. */
+static __m256 take_levels(__m256 p, __m256i in, const struct wide_grid *grid, __m256i *ret_level)
+{
+    __m256 x = _mm256_mul_ps(_mm256_castsi256_ps(magnitudes(p)), grid->inverse_step);
+    __m256i magnitude =
+        _mm256_cvttps_epi32(_mm256_add_ps(_mm256_min_ps(x, grid->level_most), _mm256_set1_ps(0.5f)));
+    /* p in band is not 0 */
+    *ret_level = _mm256_sign_epi32(magnitude, _mm256_castps_si256(p));
+    __m256 q = _mm256_mul_ps(_mm256_cvtepi32_ps(*ret_level), grid->step);
+    return _mm256_sub_ps(p, _mm256_and_ps(q, _mm256_castsi256_ps(in)));
+}
+
+/* Whole groups of 64 of add_pack. */
+static inline __attribute__((always_inline)) size_t
+pack_groups(const float *a, const float *b, float *ret_p, size_t n, uint32_t low, uint32_t high,
+            const struct wide_grid *grid, uint64_t *ret_bitmap, uint32_t *ret_words, uint32_t *worst)
+{
+    __m256i most = _mm256_set1_epi32((int)*worst);
+    struct band band = band_of(low, high);
+    uint32_t *to = ret_words;
+    for (size_t i = 0; i < n; i += 64) {
         uint64_t word = 0;
         for (unsigned j = 0; j < 64; j += 8) {
             __m256 sum = _mm256_add_ps(_mm256_loadu_ps(a + i + j), _mm256_loadu_ps(b + i + j));
-            _mm256_storeu_ps(ret_p + i + j, sum);
-            __m256i magnitude = magnitudes(sum);
-            most = _mm256_max_epu32(most, magnitude);
-            __m256i in = _mm256_andnot_si256(_mm256_cmpgt_epi32(magnitude, above),
-                                             _mm256_cmpgt_epi32(magnitude, below));
-            word |= (uint64_t)(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(in)) << j;
+            __m256i in = taken_of(sum, &band, &most), words = _mm256_castps_si256(sum);
+            __m256 rest =
+                grid ? take_levels(sum, in, grid, &words) : _mm256_andnot_ps(_mm256_castsi256_ps(in), sum);
+            _mm256_storeu_ps(ret_p + i + j, rest);
+            unsigned bits = (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(in));
+            __m256i move = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)fl_avx2_moves[bits]));
+            _mm256_storeu_si256((__m256i *)to, _mm256_permutevar8x32_epi32(words, move));
+            to += __builtin_popcount(bits);
+            word |= (uint64_t)bits << j;
         }
-        ret_mask[i / 64] = word;
-        count += (size_t)__builtin_popcountll(word);
+        ret_bitmap[i / 64] = word;
     }
     *worst = largest(most);
-    return count +
-           fl_kernels_portable.add_mask(a + i, b + i, ret_p + i, n - i, low, high, ret_mask + i / 64, worst);
+    return (size_t)(to - ret_words);
 }
 
-/* All ones in the lanes that in names. */
-static __m256 lanes_of(unsigned in)
+static size_t add_pack(const float *a, const float *b, float *ret_p, size_t n, uint32_t low, uint32_t high,
+                       const struct fl_kernels_grid *grid, uint64_t *ret_bitmap, uint32_t *ret_words,
+                       uint32_t *worst)
 {
-    __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-    return _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int)in), bit), bit));
-}
-
-/* Keeps those of the 8 that in names, and stores them with their indices. Returns how many. */
-static size_t compress(unsigned in, uint32_t first, __m256i words, uint32_t *ret_indices, uint32_t *ret_words)
-{
-    __m256i move = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)fl_avx2_moves[in]));
-    _mm256_storeu_si256((__m256i *)ret_indices, _mm256_add_epi32(move, _mm256_set1_epi32((int)first)));
-    _mm256_storeu_si256((__m256i *)ret_words, _mm256_permutevar8x32_epi32(words, move));
-    return (size_t)__builtin_popcount(in);
-}
-
-static void take_values(float *p, size_t n, const uint64_t *mask, size_t count, uint32_t base,
-                        uint32_t *ret_indices, uint32_t *ret_words)
-{
-    size_t whole = count * DENSE >= n ? n / 64 * 64 : 0, taken = 0;
-    for (size_t i = 0; i < whole; i += 8) {
-        unsigned in = (unsigned)(mask[i / 64] >> (i % 64)) & 0xff;
-        __m256 v = _mm256_loadu_ps(p + i);
-        _mm256_storeu_ps(p + i, _mm256_andnot_ps(lanes_of(in), v));
-        taken +=
-            compress(in, base + (uint32_t)i, _mm256_castps_si256(v), ret_indices + taken, ret_words + taken);
+    size_t i = n / 64 * 64, count;
+    if (grid) {
+        const struct wide_grid wide = {_mm256_set1_ps(grid->step), _mm256_set1_ps(grid->inverse_step),
+                                       _mm256_set1_ps(grid->level_most)};
+        count = pack_groups(a, b, ret_p, i, low, high, &wide, ret_bitmap, ret_words, worst);
+    } else {
+        count = pack_groups(a, b, ret_p, i, low, high, NULL, ret_bitmap, ret_words, worst);
     }
-    fl_take_values(p + whole, n - whole, mask + whole / 64, count - taken, base + (uint32_t)whole,
-                   ret_indices + taken, ret_words + taken);
-}
-
-static void take_levels(float *p, size_t n, const uint64_t *mask, size_t count, uint32_t base,
-                        const struct fl_kernels_grid *grid, uint32_t *ret_indices, uint32_t *ret_words)
-{
-    __m256 inverse = _mm256_set1_ps(grid->inverse_step), step = _mm256_set1_ps(grid->step),
-           most = _mm256_set1_ps(grid->level_most), half = _mm256_set1_ps(0.5f);
-    size_t whole = count * DENSE >= n ? n / 64 * 64 : 0, taken = 0;
-    for (size_t i = 0; i < whole; i += 8) {
-        unsigned in = (unsigned)(mask[i / 64] >> (i % 64)) & 0xff;
-        __m256 v = _mm256_loadu_ps(p + i);
-        /* fl_take_level(), and only where it is wanted; elsewhere the level may be anything */
-        __m256 x = _mm256_min_ps(_mm256_mul_ps(_mm256_castsi256_ps(magnitudes(v)), inverse), most);
-        __m256i magnitude = _mm256_cvttps_epi32(_mm256_add_ps(x, half));
-        __m256i sign = _mm256_srai_epi32(_mm256_castps_si256(v), 31);
-        __m256i level = _mm256_sub_epi32(_mm256_xor_si256(magnitude, sign), sign);
-        __m256 q = _mm256_mul_ps(_mm256_cvtepi32_ps(level), step);
-        _mm256_storeu_ps(p + i, _mm256_blendv_ps(v, _mm256_sub_ps(v, q), lanes_of(in)));
-        taken += compress(in, base + (uint32_t)i, level, ret_indices + taken, ret_words + taken);
-    }
-    fl_take_levels(p + whole, n - whole, mask + whole / 64, count - taken, base + (uint32_t)whole, grid,
-                   ret_indices + taken, ret_words + taken);
+    return count + fl_kernels_portable.add_pack(a + i, b + i, ret_p + i, n - i, low, high, grid,
+                                                ret_bitmap + i / 64, ret_words + count, worst);
 }
 
 const struct fl_kernels fl_kernels_avx2 = {
@@ -229,8 +268,8 @@ const struct fl_kernels fl_kernels_avx2 = {
     .count_band = count_band,
     .select_band = select_band,
     .publish = publish,
-    .add_mask = add_mask,
-    .take_values = take_values,
-    .take_levels = take_levels,
+    .add_list = add_list,
+    .add_pack = add_pack,
+    .list_bits = fl_take_list,
 };
 #endif

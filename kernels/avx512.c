@@ -4,11 +4,7 @@
 #include <immintrin.h>
 
 #include "kernels/runs.h"
-#include "kernels/tables.h"
 #include "kernels/take.h"
-
-/* From here on (1 in 12) whole vectors are cheaper than walking from survivor to survivor. */
-#define DENSE 12
 
 static void add(const float *a, const float *b, float *ret_sum, size_t n)
 {
@@ -132,73 +128,104 @@ static size_t publish(const double *x, float *x_hat, uint32_t *touched, size_t n
     return count + fl_kernels_portable.publish(x + i, x_hat + i, touched + i, n - i, lambda_down, version);
 }
 
-static size_t add_mask(const float *a, const float *b, float *ret_p, size_t n, uint32_t low, uint32_t high,
-                       uint64_t *ret_mask, uint32_t *worst)
+/* Which of 16 sums have low <= magnitude < high, span = high - low; most as the table's worst. */
+static __mmask16 taken_of(__m512 sum, __m512i low, __m512i span, __m512i *most)
+{
+    __m512i magnitude = magnitudes(sum);
+    *most = _mm512_max_epu32(*most, magnitude);
+    return _mm512_cmplt_epu32_mask(_mm512_sub_epi32(magnitude, low), span);
+}
+
+/* Whole groups of 64 of add_list. */
+static inline __attribute__((always_inline)) size_t list_groups(const float *a, const float *b, float *ret_p,
+                                                                size_t n, uint32_t low, uint32_t high,
+                                                                uint32_t base, unsigned at_once,
+                                                                uint32_t *ret_indices, uint32_t *worst)
 {
     __m512i most = _mm512_set1_epi32((int)*worst), lows = _mm512_set1_epi32((int)low),
             span = _mm512_set1_epi32((int)(high - low));
-    size_t count = 0, i = 0;
-    for (; i + 64 <= n; i += 64) {
+    uint32_t *to = ret_indices;
+    for (size_t i = 0; i < n; i += 64, base += 64) {
         uint64_t word = 0;
         for (unsigned j = 0; j < 64; j += 16) {
             __m512 sum = _mm512_add_ps(_mm512_loadu_ps(a + i + j), _mm512_loadu_ps(b + i + j));
             _mm512_storeu_ps(ret_p + i + j, sum);
-            __m512i magnitude = magnitudes(sum);
-            most = _mm512_max_epu32(most, magnitude);
-            word |= (uint64_t)_mm512_cmplt_epu32_mask(_mm512_sub_epi32(magnitude, lows), span) << j;
+            word |= (uint64_t)taken_of(sum, lows, span, &most) << j;
         }
-        ret_mask[i / 64] = word;
-        count += (size_t)__builtin_popcountll(word);
+        to += fl_take_bits(word, base, at_once, to);
     }
     *worst = _mm512_reduce_max_epu32(most);
-    return count +
-           fl_kernels_portable.add_mask(a + i, b + i, ret_p + i, n - i, low, high, ret_mask + i / 64, worst);
+    return (size_t)(to - ret_indices);
 }
 
-/* Keeps those of the 16 that in names, and stores them with their indices. Returns how many. */
-static size_t compress(__mmask16 in, uint32_t first, __m512i words, uint32_t *ret_indices,
-                       uint32_t *ret_words)
+static size_t add_list(const float *a, const float *b, float *ret_p, size_t n, uint32_t low, uint32_t high,
+                       uint32_t base, size_t expected, uint32_t *ret_indices, uint32_t *worst)
 {
-    _mm512_storeu_si512(ret_indices, _mm512_maskz_compress_epi32(in, sixteen_from(first)));
-    _mm512_storeu_si512(ret_words, _mm512_maskz_compress_epi32(in, words));
-    return (size_t)__builtin_popcount(in);
+    return fl_take_add_list(list_groups, a, b, ret_p, n, low, high, base, expected, ret_indices, worst);
 }
 
-static void take_values(float *p, size_t n, const uint64_t *mask, size_t count, uint32_t base,
-                        uint32_t *ret_indices, uint32_t *ret_words)
+/* A grid in vectors. */
+struct wide_grid {
+    __m512 step, inverse_step, level_most;
+};
+
+/*
+ * fl_take_level() of the 16 in p that in names; what else there is may be anything. Two short cuts that give
+ * the same bits: the sign goes through, as each step is the same for -p but for the sign; and level * step is
+ * exact, so that p minus it may be fused.
+ */
+static __m512 take_levels(__m512 p, __mmask16 in, const struct wide_grid *grid, __m512i *ret_level)
 {
-    size_t whole = count * DENSE >= n ? n / 64 * 64 : 0, taken = 0;
-    for (size_t i = 0; i < whole; i += 16) {
-        __mmask16 in = (__mmask16)(mask[i / 64] >> (i % 64));
-        __m512 v = _mm512_loadu_ps(p + i);
-        _mm512_storeu_ps(p + i, _mm512_maskz_mov_ps(_knot_mask16(in), v));
-        taken +=
-            compress(in, base + (uint32_t)i, _mm512_castps_si512(v), ret_indices + taken, ret_words + taken);
+    const __m512i sign = _mm512_set1_epi32(INT32_MIN), half = _mm512_castps_si512(_mm512_set1_ps(0.5f));
+    /* the smaller magnitude with the sign of the first */
+    __m512 x = _mm512_range_ps(_mm512_mul_ps(p, grid->inverse_step), grid->level_most, 2);
+    __m512i signed_half =
+        _mm512_ternarylogic_epi32(half, _mm512_castps_si512(p), sign, 0xf8); /* a | (b & c) */
+    *ret_level = _mm512_cvttps_epi32(_mm512_add_ps(x, _mm512_castsi512_ps(signed_half)));
+    return _mm512_mask3_fnmadd_ps(_mm512_cvtepi32_ps(*ret_level), grid->step, p, in);
+}
+
+/* Whole groups of 64 of add_pack. */
+static inline __attribute__((always_inline)) size_t
+pack_groups(const float *a, const float *b, float *ret_p, size_t n, uint32_t low, uint32_t high,
+            const struct wide_grid *grid, uint64_t *ret_bitmap, uint32_t *ret_words, uint32_t *worst)
+{
+    __m512i most = _mm512_set1_epi32((int)*worst), lows = _mm512_set1_epi32((int)low),
+            span = _mm512_set1_epi32((int)(high - low));
+    uint32_t *to = ret_words;
+    for (size_t i = 0; i < n; i += 64) {
+        uint64_t word = 0;
+        for (unsigned j = 0; j < 64; j += 16) {
+            __m512 sum = _mm512_add_ps(_mm512_loadu_ps(a + i + j), _mm512_loadu_ps(b + i + j));
+            __mmask16 in = taken_of(sum, lows, span, &most);
+            __m512i words = _mm512_castps_si512(sum);
+            __m512 rest =
+                grid ? take_levels(sum, in, grid, &words) : _mm512_maskz_mov_ps(_knot_mask16(in), sum);
+            _mm512_storeu_ps(ret_p + i + j, rest);
+            _mm512_storeu_si512(to, _mm512_maskz_compress_epi32(in, words));
+            to += __builtin_popcount(in);
+            word |= (uint64_t)in << j;
+        }
+        ret_bitmap[i / 64] = word;
     }
-    fl_take_values(p + whole, n - whole, mask + whole / 64, count - taken, base + (uint32_t)whole,
-                   ret_indices + taken, ret_words + taken);
+    *worst = _mm512_reduce_max_epu32(most);
+    return (size_t)(to - ret_words);
 }
 
-static void take_levels(float *p, size_t n, const uint64_t *mask, size_t count, uint32_t base,
-                        const struct fl_kernels_grid *grid, uint32_t *ret_indices, uint32_t *ret_words)
+static size_t add_pack(const float *a, const float *b, float *ret_p, size_t n, uint32_t low, uint32_t high,
+                       const struct fl_kernels_grid *grid, uint64_t *ret_bitmap, uint32_t *ret_words,
+                       uint32_t *worst)
 {
-    __m512 inverse = _mm512_set1_ps(grid->inverse_step), step = _mm512_set1_ps(grid->step),
-           most = _mm512_set1_ps(grid->level_most), half = _mm512_set1_ps(0.5f);
-    size_t whole = count * DENSE >= n ? n / 64 * 64 : 0, taken = 0;
-    for (size_t i = 0; i < whole; i += 16) {
-        __mmask16 in = (__mmask16)(mask[i / 64] >> (i % 64));
-        __m512 v = _mm512_loadu_ps(p + i);
-        /* fl_take_level(), and only where it is wanted; elsewhere the level may be anything */
-        __m512 x = _mm512_min_ps(_mm512_mul_ps(_mm512_abs_ps(v), inverse), most);
-        __m512i level = _mm512_cvttps_epi32(_mm512_add_ps(x, half));
-        __mmask16 negative = _mm512_movepi32_mask(_mm512_castps_si512(v));
-        level = _mm512_mask_sub_epi32(level, negative, _mm512_setzero_si512(), level);
-        __m512 q = _mm512_mul_ps(_mm512_cvtepi32_ps(level), step);
-        _mm512_storeu_ps(p + i, _mm512_mask_sub_ps(v, in, v, q));
-        taken += compress(in, base + (uint32_t)i, level, ret_indices + taken, ret_words + taken);
+    size_t i = n / 64 * 64, count;
+    if (grid) {
+        const struct wide_grid wide = {_mm512_set1_ps(grid->step), _mm512_set1_ps(grid->inverse_step),
+                                       _mm512_set1_ps(grid->level_most)};
+        count = pack_groups(a, b, ret_p, i, low, high, &wide, ret_bitmap, ret_words, worst);
+    } else {
+        count = pack_groups(a, b, ret_p, i, low, high, NULL, ret_bitmap, ret_words, worst);
     }
-    fl_take_levels(p + whole, n - whole, mask + whole / 64, count - taken, base + (uint32_t)whole, grid,
-                   ret_indices + taken, ret_words + taken);
+    return count + fl_kernels_portable.add_pack(a + i, b + i, ret_p + i, n - i, low, high, grid,
+                                                ret_bitmap + i / 64, ret_words + count, worst);
 }
 
 const struct fl_kernels fl_kernels_avx512 = {
@@ -211,8 +238,8 @@ const struct fl_kernels fl_kernels_avx512 = {
     .count_band = count_band,
     .select_band = select_band,
     .publish = publish,
-    .add_mask = add_mask,
-    .take_values = take_values,
-    .take_levels = take_levels,
+    .add_list = add_list,
+    .add_pack = add_pack,
+    .list_bits = fl_take_list,
 };
 #endif

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Words that must stay behind what the two take functions write: they store whole vectors. */
+/* Words that must stay behind what is listed or packed: whole vectors are stored. */
 #define FL_KERNELS_SLACK 16
 
 /* Elements in a run of sum_squares, a multiple of 8. */
@@ -58,23 +58,30 @@ struct fl_kernels {
     size_t (*publish)(const double *x, float *x_hat, uint32_t *touched, size_t n, double lambda_down,
                       uint32_t version);
 
-    /* First phase of fused error feedback. ret_p[i] = a[i] + b[i]; bit i % 64 of ret_mask[i / 64] is 1 where
-     * low <= bits of |ret_p[i]| < high as integers, bits past n are 0; ret_mask has (n + 63) / 64 words.
-     * *worst becomes the largest magnitude's bits when they are above it: at 0x7f800000 or more something is
-     * not finite. Returns how many bits are 1. low < high <= 2^31. */
-    size_t (*add_mask)(const float *a, const float *b, float *ret_p, size_t n, uint32_t low, uint32_t high,
-                       uint64_t *ret_mask, uint32_t *worst);
+    /*
+     * Fused error feedback where few are taken: ret_p[i] = a[i] + b[i], and base + i to ret_indices, in
+     * increasing order, for every i with low <= bits of |ret_p[i]| < high as integers. *worst becomes the
+     * largest magnitude's bits when they are above it: at 0x7f800000 or more something is not finite. Returns
+     * how many were written; there is room for n and FL_KERNELS_SLACK more, whose content is unspecified.
+     * expected: about how many there will be; only the speed depends on it. low < high <= 2^31.
+     */
+    size_t (*add_list)(const float *a, const float *b, float *ret_p, size_t n, uint32_t low, uint32_t high,
+                       uint32_t base, size_t expected, uint32_t *ret_indices, uint32_t *worst);
 
-    /* Second phase: for every i whose bit in mask is 1, in increasing order, base + i to ret_indices, the
-     * bits of p[i] to ret_words, and p[i] = 0. count is how many bits are 1; both arrays hold count elements
-     * and FL_KERNELS_SLACK more of unspecified content. Bits past n are 0. */
-    void (*take_values)(float *p, size_t n, const uint64_t *mask, size_t count, uint32_t base,
-                        uint32_t *ret_indices, uint32_t *ret_words);
+    /*
+     * The same where many are taken, in one go: bit i % 64 of ret_bitmap[i / 64] is 1 for what is taken, 0
+     * past n; ret_bitmap has (n + 63) / 64 words. Without a grid (NULL) the bits of the sum go to ret_words,
+     * and ret_p[i] = +0; on a grid the level as int32, and ret_p[i] = sum - level * step, where low is at
+     * least the bits of step / 2 and high at most those of 2^44 step. ret_words: room as in add_list.
+     */
+    size_t (*add_pack)(const float *a, const float *b, float *ret_p, size_t n, uint32_t low, uint32_t high,
+                       const struct fl_kernels_grid *grid, uint64_t *ret_bitmap, uint32_t *ret_words,
+                       uint32_t *worst);
 
-    /* The same on a grid: the level as int32 to ret_words and p[i] -= level * step. Where the bit is 1,
-     * step / 2 <= |p[i]| < 2^44 step. */
-    void (*take_levels)(float *p, size_t n, const uint64_t *mask, size_t count, uint32_t base,
-                        const struct fl_kernels_grid *grid, uint32_t *ret_indices, uint32_t *ret_words);
+    /* Writes base plus the position of every 1 bit of bitmap, shape (words), in increasing order; returns how
+     * many. Room for FL_KERNELS_SLACK more, and expected, as in add_list. */
+    size_t (*list_bits)(const uint64_t *bitmap, size_t words, uint32_t base, size_t expected,
+                        uint32_t *ret_indices);
 };
 
 /* The fastest table this machine can run; never NULL. With FL_KERNELS=NAME in the environment it is that one

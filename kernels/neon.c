@@ -4,7 +4,6 @@
 #include <arm_neon.h>
 
 #include "kernels/runs.h"
-#include "kernels/tables.h"
 #include "kernels/take.h"
 
 static void add(const float *a, const float *b, float *ret_sum, size_t n)
@@ -124,31 +123,56 @@ static uint64_t bits_of_lanes(const uint32x4_t in[4])
     return (uint64_t)vaddv_u8(vget_low_u8(all)) | (uint64_t)vaddv_u8(vget_high_u8(all)) << 8;
 }
 
-static size_t add_mask(const float *a, const float *b, float *ret_p, size_t n, uint32_t low, uint32_t high,
-                       uint64_t *ret_mask, uint32_t *worst)
+/* Adds 64 and says which of the sums are in the band. */
+static uint64_t add_group(const float *a, const float *b, float *ret_p, uint32x4_t low, uint32x4_t span,
+                          uint32x4_t *most)
+{
+    uint64_t word = 0;
+    for (unsigned j = 0; j < 64; j += 16) {
+        uint32x4_t in[4];
+        for (unsigned v = 0; v < 4; v++) {
+            size_t at = j + 4 * v;
+            float32x4_t sum = vaddq_f32(vld1q_f32(a + at), vld1q_f32(b + at));
+            vst1q_f32(ret_p + at, sum);
+            uint32x4_t magnitude = vandq_u32(vreinterpretq_u32_f32(sum), vdupq_n_u32(FL_BITS_MAGNITUDE));
+            *most = vmaxq_u32(*most, magnitude);
+            in[v] = vcltq_u32(vsubq_u32(magnitude, low), span);
+        }
+        word |= bits_of_lanes(in) << j;
+    }
+    return word;
+}
+
+static size_t add_list(const float *a, const float *b, float *ret_p, size_t n, uint32_t low, uint32_t high,
+                       uint32_t base, size_t expected, uint32_t *ret_indices, uint32_t *worst)
+{
+    uint32x4_t most = vdupq_n_u32(*worst), lows = vdupq_n_u32(low), span = vdupq_n_u32(high - low);
+    size_t count = 0, i = 0;
+    (void)expected;
+    for (; i + 64 <= n; i += 64) {
+        uint64_t word = add_group(a + i, b + i, ret_p + i, lows, span, &most);
+        count += fl_take_bits(word, base + (uint32_t)i, 0, ret_indices + count);
+    }
+    *worst = vmaxvq_u32(most);
+    return count + fl_kernels_portable.add_list(a + i, b + i, ret_p + i, n - i, low, high, base + (uint32_t)i,
+                                                0, ret_indices + count, worst);
+}
+
+static size_t add_pack(const float *a, const float *b, float *ret_p, size_t n, uint32_t low, uint32_t high,
+                       const struct fl_kernels_grid *grid, uint64_t *ret_bitmap, uint32_t *ret_words,
+                       uint32_t *worst)
 {
     uint32x4_t most = vdupq_n_u32(*worst), lows = vdupq_n_u32(low), span = vdupq_n_u32(high - low);
     size_t count = 0, i = 0;
     for (; i + 64 <= n; i += 64) {
-        uint64_t word = 0;
-        for (unsigned j = 0; j < 64; j += 16) {
-            uint32x4_t in[4];
-            for (unsigned v = 0; v < 4; v++) {
-                size_t at = i + j + 4 * v;
-                float32x4_t sum = vaddq_f32(vld1q_f32(a + at), vld1q_f32(b + at));
-                vst1q_f32(ret_p + at, sum);
-                uint32x4_t magnitude = vandq_u32(vreinterpretq_u32_f32(sum), vdupq_n_u32(FL_BITS_MAGNITUDE));
-                most = vmaxq_u32(most, magnitude);
-                in[v] = vcltq_u32(vsubq_u32(magnitude, lows), span);
-            }
-            word |= bits_of_lanes(in) << j;
-        }
-        ret_mask[i / 64] = word;
-        count += (size_t)vaddv_u8(vcnt_u8(vcreate_u8(word)));
+        uint64_t word = add_group(a + i, b + i, ret_p + i, lows, span, &most);
+        ret_bitmap[i / 64] = word;
+        for (; word; word &= word - 1)
+            ret_words[count++] = fl_take_one(ret_p + i + (unsigned)__builtin_ctzll(word), grid);
     }
     *worst = vmaxvq_u32(most);
-    return count +
-           fl_kernels_portable.add_mask(a + i, b + i, ret_p + i, n - i, low, high, ret_mask + i / 64, worst);
+    return count + fl_kernels_portable.add_pack(a + i, b + i, ret_p + i, n - i, low, high, grid,
+                                                ret_bitmap + i / 64, ret_words + count, worst);
 }
 
 const struct fl_kernels fl_kernels_neon = {
@@ -161,8 +185,8 @@ const struct fl_kernels fl_kernels_neon = {
     .count_band = count_band,
     .select_band = select_band,
     .publish = publish,
-    .add_mask = add_mask,
-    .take_values = fl_take_values,
-    .take_levels = fl_take_levels,
+    .add_list = add_list,
+    .add_pack = add_pack,
+    .list_bits = fl_take_list,
 };
 #endif

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "kernels/runs.h"
-#include "kernels/tables.h"
 #include "kernels/take.h"
 
 static void add(const float *a, const float *b, float *ret_sum, size_t n)
@@ -91,25 +90,40 @@ static size_t publish(const double *x, float *x_hat, uint32_t *touched, size_t n
     return count;
 }
 
-static size_t add_mask(const float *a, const float *b, float *ret_p, size_t n, uint32_t low, uint32_t high,
-                       uint64_t *ret_mask, uint32_t *worst)
+/* Whether low <= bits of |x| < high; *worst as the table says. */
+static uint64_t is_taken(float x, uint32_t low, uint32_t high, uint32_t *worst)
+{
+    uint32_t magnitude = fl_bits_of(x) & FL_BITS_MAGNITUDE;
+    *worst = magnitude > *worst ? magnitude : *worst;
+    return magnitude >= low && magnitude < high;
+}
+
+static size_t add_list(const float *a, const float *b, float *ret_p, size_t n, uint32_t low, uint32_t high,
+                       uint32_t base, size_t expected, uint32_t *ret_indices, uint32_t *worst)
 {
     size_t count = 0;
-    uint32_t most = *worst;
-    for (size_t i = 0; i < n; i += 64) {
-        size_t size = n - i < 64 ? n - i : 64;
-        uint64_t word = 0;
-        for (size_t j = 0; j < size; j++) {
-            ret_p[i + j] = a[i + j] + b[i + j];
-            uint32_t magnitude = fl_bits_of(ret_p[i + j]) & FL_BITS_MAGNITUDE;
-            most = magnitude > most ? magnitude : most;
-            uint64_t in = magnitude >= low && magnitude < high;
-            word |= in << j;
-            count += in;
-        }
-        ret_mask[i / 64] = word;
+    (void)expected;
+    for (size_t i = 0; i < n; i++) {
+        ret_p[i] = a[i] + b[i];
+        ret_indices[count] = base + (uint32_t)i;
+        count += is_taken(ret_p[i], low, high, worst);
     }
-    *worst = most;
+    return count;
+}
+
+static size_t add_pack(const float *a, const float *b, float *ret_p, size_t n, uint32_t low, uint32_t high,
+                       const struct fl_kernels_grid *grid, uint64_t *ret_bitmap, uint32_t *ret_words,
+                       uint32_t *worst)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        float sum = a[i] + b[i];
+        uint64_t in = is_taken(sum, low, high, worst);
+        ret_bitmap[i / 64] = (i % 64 ? ret_bitmap[i / 64] : 0) | in << (i % 64);
+        if (in)
+            ret_words[count++] = fl_take_one(&sum, grid);
+        ret_p[i] = sum;
+    }
     return count;
 }
 
@@ -123,7 +137,7 @@ const struct fl_kernels fl_kernels_portable = {
     .count_band = count_band,
     .select_band = select_band,
     .publish = publish,
-    .add_mask = add_mask,
-    .take_values = fl_take_values,
-    .take_levels = fl_take_levels,
+    .add_list = add_list,
+    .add_pack = add_pack,
+    .list_bits = fl_take_list,
 };

@@ -99,7 +99,6 @@ static void take(struct bench *bench, const struct fl_codec_params *params, doub
                  enum measure_support support, uint64_t seed, struct fl_taken *taken)
 {
     measure_fill(bench->m.delta, bench->elems, density, support, seed);
-    taken->count = 0;
     must(fl_taken_fill(bench->m.kernels, params, bench->m.delta, bench->m.residual, bench->elems,
                        bench->m.delta, taken));
 }
@@ -127,7 +126,7 @@ static double bits_of(struct bench *bench, enum fl_payload_coding coding, const 
     struct fl_payload_head head = head_of(bench, &codecs[0], taken);
     head.coding = coding;
     fl_buf_clear(&bench->payload);
-    must(fl_payload_write(&head, taken->indices, taken->words, &bench->payload));
+    must(fl_taken_write(bench->m.kernels, &head, taken, &bench->payload));
     double count = (double)taken->count;
     return ((double)bench->payload.size - 4 * count) * 8 / count;
 }
@@ -186,7 +185,7 @@ static double use_once(struct bench *bench, const struct fl_codec_params *params
     double start = measure_now();
     if (wire == WIRE_ENCODE) {
         fl_buf_clear(&bench->payload);
-        must(fl_payload_write(&head, taken->indices, taken->words, &bench->payload));
+        must(fl_taken_write(bench->m.kernels, &head, taken, &bench->payload));
         return measure_now() - start;
     }
     must(fl_payload_check(params, bench->elems, fl_buf_view(&bench->payload), &payload));

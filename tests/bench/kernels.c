@@ -48,7 +48,6 @@ static void run_add(struct bench *bench, const void *what)
 
 static void run_fill(struct bench *bench, const void *what)
 {
-    bench->taken.count = 0;
     if (fl_taken_fill(bench->m.kernels, what, bench->m.delta, bench->m.residual, bench->elems, bench->m.delta,
                       &bench->taken))
         fail("out of memory");

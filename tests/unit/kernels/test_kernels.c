@@ -173,105 +173,116 @@ static void fill_special(float *x, size_t n, float lambda, uint64_t stream)
     }
 }
 
-static void test_first_phase_adds_and_marks(void **state)
-{
-    const struct fl_kernels *kernels = *state;
-    static float a[MOST], b[MOST], p[MOST];
-    uint64_t mask[MOST / 64 + 2];
-    for (size_t s = 0; s < SIZES; s++) {
-        size_t n = sizes[s], words = (n + 63) / 64, count = 0;
-        uint32_t worst = 5, low, high, most = 5;
-        float lambda = ldexpf(1, (int)(s * 9) - 60), ceiling = 3 * lambda;
-        memcpy(&low, &lambda, 4);
-        memcpy(&high, &ceiling, 4);
-        fill_special(a, n, lambda, s);
-        fill_special(b, n, lambda, s + 100);
-        memcpy(p, a, sizeof p); /* in place */
-        mask[words] = 0x5a5a;
-        size_t got = kernels->add_mask(p, b, p, n, low, high, mask, &worst);
-        for (size_t i = 0; i < n; i++) {
-            float sum = a[i] + b[i], magnitude = fabsf(sum);
-            uint32_t bits;
-            memcpy(&bits, &magnitude, 4);
-            most = bits > most ? bits : most;
-            assert_memory_equal(&p[i], &sum, 4);
-            assert_int_equal(mask[i / 64] >> (i % 64) & 1, magnitude >= lambda && magnitude < ceiling);
-            count += magnitude >= lambda && magnitude < ceiling;
-        }
-        assert_int_equal(got, count);
-        assert_int_equal(worst, most);
-        assert_int_equal(mask[words], 0x5a5a);
-        if (n % 64)
-            assert_int_equal(mask[words - 1] >> (n % 64), 0);
-    }
-}
+/* Rough expectations change the way, never the outcome. */
+static const size_t expectations[] = {0, 4, 14, 40, MOST};
+#define EXPECTATIONS (sizeof expectations / sizeof expectations[0])
 
-static void test_first_phase_sees_what_is_not_finite_anywhere(void **state)
+/* p and worst as a + b element by element; the indices with low <= |sum| < high. Returns how many. */
+static size_t list_plainly(const float *a, const float *b, size_t n, float low, float high, float *ret_p,
+                           uint32_t *ret_indices, uint32_t *worst)
 {
-    const struct fl_kernels *kernels = *state;
-    static const float bad[] = {NAN, -NAN, INFINITY, -INFINITY};
-    float a[130] = {0}, b[130] = {0}, p[130];
-    uint64_t mask[3];
-    for (size_t i = 0; i < 130; i++) {
-        uint32_t worst = 0;
-        a[i] = bad[i % 4];
-        kernels->add_mask(a, b, p, 130, 1, 0x7f800000u, mask, &worst);
-        assert_true(worst >= 0x7f800000u);
-        assert_int_equal(mask[0] | mask[1] | mask[2], 0);
-        a[i] = FLT_MAX;
-        worst = 0;
-        kernels->add_mask(a, b, p, 130, 1, 0x7f800000u, mask, &worst);
-        assert_true(worst < 0x7f800000u);
-        b[i] = FLT_MAX; /* the sum overflows */
-        kernels->add_mask(a, b, p, 130, 1, 0x7f800000u, mask, &worst);
-        assert_true(worst == 0x7f800000u);
-        a[i] = b[i] = 0;
-    }
-}
-
-/* mask gets about density * n random bits of the n; how many. */
-static size_t fill_mask(uint64_t *mask, size_t n, double density, uint64_t stream)
-{
-    struct fl_random random;
     size_t count = 0;
-    fl_random_init(&random, 9, stream);
-    memset(mask, 0, (n + 63) / 64 * sizeof *mask);
     for (size_t i = 0; i < n; i++) {
-        uint64_t in = fl_random_double(&random) < density;
-        mask[i / 64] |= in << (i % 64);
-        count += in;
+        ret_p[i] = a[i] + b[i];
+        float magnitude = fabsf(ret_p[i]);
+        uint32_t bits;
+        memcpy(&bits, &magnitude, 4);
+        *worst = bits > *worst ? bits : *worst;
+        if (magnitude >= low && magnitude < high)
+            ret_indices[count++] = 4000000000u + (uint32_t)i;
     }
     return count;
 }
 
-static const double densities[] = {0, 1e-3, 1e-2, 3e-2, 0.1, 0.5, 1};
-#define DENSITIES (sizeof densities / sizeof densities[0])
-
-static void test_second_phase_takes_values(void **state)
+static void test_added_and_listed(void **state)
 {
     const struct fl_kernels *kernels = *state;
-    static float p[MOST], kept[MOST];
-    uint64_t mask[MOST / 64 + 1];
-    static uint32_t indices[MOST + FL_KERNELS_SLACK], words[MOST + FL_KERNELS_SLACK];
-    for (size_t s = 0; s < SIZES; s++) {
-        for (size_t d = 0; d < DENSITIES; d++) {
-            size_t n = sizes[s], count = fill_mask(mask, n, densities[d], s), at = 0;
-            fill(p, n, s);
-            memcpy(kept, p, sizeof p);
-            kernels->take_values(p, n, mask, count, 4000000000u, indices, words);
-            for (size_t i = 0; i < n; i++) {
-                uint32_t bits;
-                memcpy(&bits, &p[i], 4);
-                if (!(mask[i / 64] >> (i % 64) & 1)) {
-                    assert_memory_equal(&p[i], &kept[i], 4);
-                    continue;
-                }
-                assert_int_equal(bits, 0); /* +0 */
-                assert_int_equal(indices[at], 4000000000u + i);
-                assert_memory_equal(&words[at++], &kept[i], 4);
-            }
-            assert_int_equal(at, count);
+    static float a[MOST], b[MOST], p[MOST], sum[MOST];
+    static uint32_t indices[MOST + FL_KERNELS_SLACK + 1], listed[MOST];
+    for (size_t s = 0; s < SIZES * EXPECTATIONS; s++) {
+        size_t n = sizes[s % SIZES];
+        uint32_t worst = 5, low, high, most = 5;
+        float lambda = ldexpf(1, (int)(s % SIZES * 9) - 60), ceiling = 3 * lambda;
+        memcpy(&low, &lambda, 4);
+        memcpy(&high, &ceiling, 4);
+        fill_special(a, n, lambda, s);
+        fill_special(b, n, lambda, s + 100);
+        size_t count = list_plainly(a, b, n, lambda, ceiling, sum, listed, &most);
+        memcpy(p, a, sizeof p); /* in place */
+        indices[n + FL_KERNELS_SLACK] = 0x5a5a;
+        assert_int_equal(
+            kernels->add_list(p, b, p, n, low, high, 4000000000u, expectations[s / SIZES], indices, &worst),
+            count);
+        assert_memory_equal(p, sum, n * 4);
+        assert_memory_equal(indices, listed, count * 4);
+        assert_int_equal(worst, most);
+        assert_int_equal(indices[n + FL_KERNELS_SLACK], 0x5a5a);
+    }
+}
+
+static void test_what_is_not_finite_shows_wherever_it_stands(void **state)
+{
+    const struct fl_kernels *kernels = *state;
+    static const float bad[] = {NAN, -NAN, INFINITY, -INFINITY};
+    static const struct fl_kernels_grid grid = {2, 0.5f, 1 << 20};
+    float a[130] = {0}, b[130] = {0}, p[130];
+    uint32_t taken[130 + FL_KERNELS_SLACK];
+    uint64_t bitmap[3];
+    for (size_t i = 0; i < 130 * 3; i++) {
+        size_t at = i / 3;
+        for (int kind = 0; kind < 3; kind++) {
+            uint32_t worst = 0;
+            a[at] = kind ? FLT_MAX : bad[at % 4];
+            b[at] = kind == 2 ? FLT_MAX : 0; /* the sum overflows */
+            size_t count = i % 3 ? kernels->add_pack(a, b, p, 130, 1, 0x7f800000u, i % 3 == 2 ? &grid : NULL,
+                                                     bitmap, taken, &worst)
+                                 : kernels->add_list(a, b, p, 130, 1, 0x7f800000u, 0, 0, taken, &worst);
+            assert_int_equal(count, kind == 1);
+            assert_int_equal(worst < 0x7f800000u, kind == 1);
+            if (i % 3)
+                assert_int_equal(bitmap[0] | bitmap[1] | bitmap[2], kind == 1 ? UINT64_C(1) << at % 64 : 0);
         }
+        a[at] = b[at] = 0;
+    }
+}
+
+static void test_added_and_packed(void **state)
+{
+    const struct fl_kernels *kernels = *state;
+    static float a[MOST], b[MOST], p[MOST], sum[MOST];
+    static uint32_t words[MOST + FL_KERNELS_SLACK + 1], listed[MOST];
+    static uint64_t bitmap[MOST / 64 + 2];
+    for (size_t s = 0; s < SIZES * 3; s++) {
+        size_t n = sizes[s % SIZES], at = 0;
+        uint32_t worst = 5, low, high, most = 5;
+        /* many, few, none */
+        float lambda = ldexpf(1, (int)(s % SIZES * 9) - 60), floor = lambda * (float)(s / SIZES * 3 + 1),
+              ceiling = 8 * lambda;
+        memcpy(&low, &floor, 4);
+        memcpy(&high, &ceiling, 4);
+        fill_special(a, n, lambda, s);
+        fill_special(b, n, lambda, s + 100);
+        size_t count = list_plainly(a, b, n, floor, ceiling, sum, listed, &most);
+        memcpy(p, a, sizeof p); /* in place */
+        words[n + FL_KERNELS_SLACK] = 0x5a5a;
+        bitmap[(n + 63) / 64] = 0x5a5a;
+        assert_int_equal(kernels->add_pack(p, b, p, n, low, high, NULL, bitmap, words, &worst), count);
+        for (size_t i = 0; i < (n + 63) / 64 * 64; i++) {
+            uint64_t in = at < count && listed[at] == 4000000000u + i;
+            uint32_t bits = 1;
+            assert_int_equal(bitmap[i / 64] >> (i % 64) & 1, in);
+            if (!in) {
+                assert_true(i >= n || memcmp(&p[i], &sum[i], 4) == 0);
+                continue;
+            }
+            memcpy(&bits, &p[i], 4);
+            assert_int_equal(bits, 0); /* +0 */
+            assert_memory_equal(&words[at++], &sum[i], 4);
+        }
+        assert_int_equal(at, count);
+        assert_int_equal(worst, most);
+        assert_int_equal(words[n + FL_KERNELS_SLACK], 0x5a5a);
+        assert_int_equal(bitmap[(n + 63) / 64], 0x5a5a);
     }
 }
 
@@ -283,41 +294,77 @@ static int32_t level_of(float p, double step)
     return (int32_t)(p < 0 ? -level : level);
 }
 
-static void test_R8_second_phase_takes_levels(void **state)
+/* Values from step / 2 up to 2^44 step, close to where levels change, and small ones between them. */
+static void fill_levels(float *x, size_t n, float step, uint32_t one_small_in)
+{
+    struct fl_random random;
+    fl_random_init(&random, 3, one_small_in);
+    for (size_t i = 0; i < n; i++) {
+        float halves = (float)(fl_random_u32(&random) >> fl_random_below(&random, 31) | 1);
+        float y = halves * 0.5f * (i % 50 ? 1 : 0x1p12f);
+        float near[] = {y, nextafterf(y, 0), nextafterf(y, INFINITY)};
+        y = near[i % 3] < 0.5f ? 0.5f : near[i % 3];
+        y = fl_random_below(&random, one_small_in) ? y : 0.49f * fl_random_float(&random);
+        x[i] = y * step * (fl_random_u32(&random) & 1 ? -1.0f : 1.0f);
+    }
+}
+
+static void test_R8_levels_are_packed(void **state)
 {
     const struct fl_kernels *kernels = *state;
-    static float p[MOST], kept[MOST];
-    uint64_t mask[MOST / 64 + 1];
-    static uint32_t indices[MOST + FL_KERNELS_SLACK], words[MOST + FL_KERNELS_SLACK];
-    struct fl_random random;
-    fl_random_init(&random, 3, 4);
+    static float p[MOST], kept[MOST], zero[MOST];
+    static uint64_t bitmap[MOST / 64 + 1];
+    static uint32_t words[MOST + FL_KERNELS_SLACK];
     for (int step_log2 = -100; step_log2 <= 60; step_log2 += 8) {
-        float step = ldexpf(1, step_log2);
+        float step = ldexpf(1, step_log2), least = step / 2, most = step * 0x1p44f;
         struct fl_kernels_grid grid = {step, 1 / step, 1 << 20};
-        for (size_t d = 1; d < DENSITIES; d++) {
-            size_t count = fill_mask(mask, MOST, densities[d], d), at = 0;
-            for (size_t i = 0; i < MOST; i++) {
-                /* close to where levels change, from step / 2 up to 2^44 step */
-                float halves = (float)(fl_random_u32(&random) >> fl_random_below(&random, 31) | 1);
-                float x = halves * 0.5f * (i % 50 ? 1 : 0x1p12f);
-                float near[] = {x, nextafterf(x, 0), nextafterf(x, INFINITY)};
-                x = near[i % 3] < 0.5f ? 0.5f : near[i % 3];
-                p[i] = x * step * (i & 1 ? -1.0f : 1.0f);
-            }
+        for (uint32_t small = 1; small < 20; small += 6) {
+            uint32_t worst = 0, low, high;
+            size_t at = 0, n = sizes[SIZES - 1 - small / 6];
+            memcpy(&low, &least, 4);
+            memcpy(&high, &most, 4);
+            fill_levels(p, n, step, small);
             memcpy(kept, p, sizeof p);
-            kernels->take_levels(p, MOST, mask, count, 17, &grid, indices, words);
-            for (size_t i = 0; i < MOST; i++) {
-                if (!(mask[i / 64] >> (i % 64) & 1)) {
-                    assert_memory_equal(&p[i], &kept[i], 4);
-                    continue;
-                }
-                int32_t level = level_of(kept[i], step);
-                float rest = kept[i] - (float)level * step;
-                assert_int_equal(indices[at], 17 + i);
-                assert_int_equal((int32_t)words[at++], level);
+            size_t count = kernels->add_pack(p, zero, p, n, low, high, &grid, bitmap, words, &worst);
+            for (size_t i = 0; i < n; i++) {
+                int in = fabsf(kept[i]) >= least;
+                assert_int_equal(bitmap[i / 64] >> (i % 64) & 1, in);
+                int32_t level = in ? level_of(kept[i], step) : 0;
+                float rest = in ? kept[i] - (float)level * step : kept[i] + 0.0f;
+                if (in)
+                    assert_int_equal((int32_t)words[at++], level);
                 assert_memory_equal(&p[i], &rest, 4);
             }
             assert_int_equal(at, count);
+            assert_true(small > 1 ? count > n / 2 : count == 0);
+        }
+    }
+}
+
+static void test_bits_are_listed(void **state)
+{
+    const struct fl_kernels *kernels = *state;
+    static const double densities[] = {0, 1e-3, 1e-2, 3e-2, 0.1, 0.5, 1};
+    enum { WORDS = MOST / 64 };
+    uint64_t bitmap[WORDS];
+    static uint32_t indices[WORDS * 64 + FL_KERNELS_SLACK];
+    struct fl_random random;
+    fl_random_init(&random, 9, 0);
+    for (size_t d = 0; d < 7; d++) {
+        for (size_t i = 0; i < WORDS * 64; i++) {
+            uint64_t in = fl_random_double(&random) < densities[d];
+            bitmap[i / 64] = (i % 64 ? bitmap[i / 64] : 0) | in << (i % 64);
+        }
+        for (size_t words = 0; words <= WORDS; words++) {
+            for (size_t e = 0; e < EXPECTATIONS; e++) {
+                size_t at = 0,
+                       count = kernels->list_bits(bitmap, words, 4000000000u, expectations[e], indices);
+                for (uint32_t i = 0; i < words * 64; i++) {
+                    if (bitmap[i / 64] >> (i % 64) & 1)
+                        assert_int_equal(indices[at++], 4000000000u + i);
+                }
+                assert_int_equal(at, count);
+            }
         }
     }
 }
@@ -377,10 +424,11 @@ static int run_all(const struct fl_kernels *kernels)
         CASE(test_select_agrees_with_count),
         CASE(test_R17_publish_where_the_drift_reaches_lambda_down),
         CASE(test_R17_publish_is_the_portable_one),
-        CASE(test_first_phase_adds_and_marks),
-        CASE(test_first_phase_sees_what_is_not_finite_anywhere),
-        CASE(test_second_phase_takes_values),
-        CASE(test_R8_second_phase_takes_levels),
+        CASE(test_added_and_listed),
+        CASE(test_what_is_not_finite_shows_wherever_it_stands),
+        CASE(test_added_and_packed),
+        CASE(test_R8_levels_are_packed),
+        CASE(test_bits_are_listed),
         CASE(test_tables_are_found_by_name),
         CASE(test_the_environment_can_name_a_table),
     };
