@@ -245,7 +245,6 @@ static void measure_file(struct bench *bench)
     for (size_t d = 0; d < DENSITIES; d++) {
         struct fl_codec_params top = {.id = FL_CODEC_TOPK, .ratio = densities[d]};
         read_file(bench);
-        taken.count = 0;
         must(fl_taken_fill(bench->m.kernels, &top, bench->m.delta, bench->m.residual, bench->elems,
                            bench->m.delta, &taken));
         double ranges = bits_of(bench, FL_CODING_RANGES, &taken),
