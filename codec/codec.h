@@ -119,7 +119,7 @@ struct fl_codec {
     int uses_bits;       /* 1: params.bits matters */
     int uses_bucket;     /* 1: params.bucket matters */
     int uses_rank;       /* 1: params.rank matters */
-    const char *summary; /* one line for people; no program prints it yet */
+    const char *summary; /* one line for people: `fl-server codecs` */
     fl_codec_encode_fn encode;
     /* Whether body is what the codec keeps between payloads (codec/state.h); NULL: it keeps nothing. params
      * are checked. */
@@ -150,6 +150,9 @@ static inline int fl_codec_has_feedback(const struct fl_codec *codec)
  * (rule R8): values sent as they are, in 16 bits, or on the grid. Levels times a scale round the residual
  * once, in float32. */
 int fl_codec_is_exact(const struct fl_codec *codec);
+
+/* "lossless", "absolute", "contraction" or "unbiased". */
+const char *fl_codec_class_name(enum fl_codec_class class);
 
 /* Names of the table's rows in their order, NULL at the end: choices of a setting. */
 extern const char *const fl_codec_names[];

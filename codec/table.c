@@ -343,6 +343,15 @@ const struct fl_codec *fl_codec_table(size_t *ret_count)
     return codecs;
 }
 
+const char *fl_codec_class_name(enum fl_codec_class class)
+{
+    static const char *const names[] = {[FL_CLASS_LOSSLESS] = "lossless",
+                                        [FL_CLASS_ABSOLUTE] = "absolute",
+                                        [FL_CLASS_CONTRACTION] = "contraction",
+                                        [FL_CLASS_UNBIASED] = "unbiased"};
+    return names[class];
+}
+
 const struct fl_codec *fl_codec_find(const char *name)
 {
     for (size_t i = 0; i < CODEC_COUNT; i++) {

@@ -50,6 +50,10 @@ static const struct fl_setting init_rows[] = {
 
 static const struct fl_setting admin_rows[] = {DIR_ROWS};
 
+static const struct fl_setting codecs_rows[] = {
+    {.key = "json", .type = FL_SETTING_BOOL, ADMIN(json), .def = "false", .help = JSON_HELP},
+};
+
 static const struct fl_setting token_rows[] = {
     DIR_ROWS,
     {.key = "uses",
@@ -154,6 +158,17 @@ static const struct fl_command commands[] = {
      .examples =
          "  fl-server clients revoke 4f2a --dir /var/lib/residue      the beginning of an id will do\n",
      .run = fl_command_clients_revoke},
+    {.words = "codecs",
+     .summary = "Lists the compressors that a run spec can name, with what each promises and its settings.",
+     ROWS(codecs_rows),
+     OF_ADMIN,
+     .examples = "  fl-server codecs\n"
+                 "  fl-server codecs --json\n"
+                 "  lossless: nothing is missed. absolute: the miss is bounded whatever the input. "
+                 "contraction: it is\n"
+                 "  a share of the input's norm. unbiased: it is noise of mean 0. Bounds, bits and speeds:\n"
+                 "  docs/compressors.md.\n",
+     .run = fl_command_codecs},
     {.words = "run create",
      .summary = "Starts a run from a run spec.",
      .positionals = "SPEC",
@@ -161,7 +176,8 @@ static const struct fl_command commands[] = {
      OF_ADMIN,
      .examples =
          "  fl-server run create deploy/examples/run-digits.yaml --dir /var/lib/residue\n"
-         "  fl-server run create next.yaml --dir /var/lib/residue --initial-model digits.safetensors\n",
+         "  fl-server run create next.yaml --dir /var/lib/residue --initial-model digits.safetensors\n"
+         "  What codec.name can be: fl-server codecs.\n",
      .run = fl_command_run_create},
     {.words = "run list",
      .summary = "Lists all runs.",

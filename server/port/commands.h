@@ -22,7 +22,7 @@ struct fl_init_options {
 /* Of every command that speaks to a running server. */
 struct fl_admin_options {
     char dir[FL_PATH_SIZE], config[FL_PATH_SIZE];
-    bool json;
+    bool json;     /* codecs too */
     uint64_t uses; /* token create */
     char ttl[16];
     bool follow;                      /* run status */
@@ -37,6 +37,7 @@ int fl_command_restore(const struct fl_command_call *call);
 int fl_command_token_create(const struct fl_command_call *call);
 int fl_command_clients_list(const struct fl_command_call *call);
 int fl_command_clients_revoke(const struct fl_command_call *call);
+int fl_command_codecs(const struct fl_command_call *call);
 int fl_command_run_create(const struct fl_command_call *call);
 int fl_command_run_list(const struct fl_command_call *call);
 int fl_command_run_status(const struct fl_command_call *call);

@@ -121,7 +121,6 @@ static enum fl_status measure_codec(const struct fl_codec *codec, const float *x
 static void print(const struct fl_command_call *call, const char *vector, const struct fl_codec *codec,
                   const struct figures *figures, int first)
 {
-    static const char *const classes[] = {"lossless", "absolute", "contraction", "unbiased"};
     const struct options *options = call->values;
     double encode = (double)ELEMS / figures->encode_s / 1e6, decode = (double)ELEMS / figures->decode_s / 1e6;
     if (options->json)
@@ -129,11 +128,11 @@ static void print(const struct fl_command_call *call, const char *vector, const 
             call->out,
             "%s{\"vector\": \"%s\", \"codec\": \"%s\", \"class\": \"%s\", \"bits\": %.4g, \"missed\": %.4g, "
             "\"encode_m_per_s\": %.4g, \"decode_m_per_s\": %.4g}",
-            first ? "[" : ",\n ", vector, codec->name, classes[codec->class], figures->bits, figures->missed,
-            encode, decode);
+            first ? "[" : ",\n ", vector, codec->name, fl_codec_class_name(codec->class), figures->bits,
+            figures->missed, encode, decode);
     else
         fprintf(call->out, "%-9s %-18s %-12s %8.3f %8.4f %9.1f %9.1f\n", vector, codec->name,
-                classes[codec->class], figures->bits, figures->missed, encode, decode);
+                fl_codec_class_name(codec->class), figures->bits, figures->missed, encode, decode);
 }
 
 static enum fl_status measure_vector(const struct fl_command_call *call, const char *vector, const float *x,

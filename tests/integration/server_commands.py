@@ -194,6 +194,21 @@ class Commands(unittest.TestCase):
                 self.assertIn(word, error)
         self.assertEqual(len(self.server.command_json("run", "list")["runs"]), 2)
 
+    def test_codecs_are_listed_with_class_settings_and_summary(self):
+        codecs = json.loads(run(PROGRAM, "codecs", "--json").stdout)
+        rows = {codec["name"]: codec for codec in codecs}
+        self.assertEqual(len(rows), len(codecs))
+        self.assertEqual(rows["int-threshold"], {"name": "int-threshold", "class": "absolute", "settings": ["lambda", "step_shift"],
+                                                 "summary": "coordinates of magnitude lambda or more, rounded to a power-of-two grid"})
+        self.assertEqual(rows["qsparse"]["settings"], ["ratio", "bits", "bucket"])
+        self.assertEqual((rows["dense"]["class"], rows["dense"]["settings"]), ("lossless", []))
+        self.assertLessEqual({codec["class"] for codec in codecs}, {"lossless", "absolute", "contraction", "unbiased"})
+        lines = run(PROGRAM, "codecs").stdout.splitlines()[1:]
+        for line, codec in zip(lines, codecs, strict=True):
+            words = line.split(None, 3)
+            self.assertEqual(words[:3], [codec["name"], codec["class"], ",".join(codec["settings"]) or "-"])
+            self.assertEqual(words[3], codec["summary"])
+
     def test_help_of_every_command_has_examples_and_exit_codes(self):
         for words in (["init"], ["serve"], ["token", "create"], ["clients", "list"], ["clients", "revoke"], ["run", "create"],
                       ["run", "list"], ["run", "status"], ["run", "stop"], ["run", "export"]):
