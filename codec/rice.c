@@ -1,5 +1,7 @@
 #include "codec/rice.h"
 
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 /*
@@ -14,7 +16,7 @@
 #define FL_RICE_VECTOR __attribute__((target("avx2,bmi,bmi2,popcnt,avx512f,avx512bw,avx512vbmi2")))
 
 /* Processors that multiply vectors without carry, Zen 3 and Ice Lake and newer, spread bits quickly. */
-enum fl_rice_level fl_rice_level_here(void)
+static enum fl_rice_level level_of_processor(void)
 {
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi") || !__builtin_cpu_supports("bmi2"))
         return FL_RICE_AT_ANY;
@@ -51,11 +53,33 @@ FL_RICE_VECTOR static inline void put_positions_by_vector(uint64_t word, uint32_
 #define FL_RICE_NEWER
 #define FL_RICE_VECTOR
 
-enum fl_rice_level fl_rice_level_here(void)
+static enum fl_rice_level level_of_processor(void)
 {
     return FL_RICE_AT_ANY;
 }
 #endif
+
+/* The most that a table of kernels stands for, when one is asked for by name. */
+static enum fl_rice_level level_of_kernels(const char *name)
+{
+    return strcmp(name, "portable") == 0 ? FL_RICE_AT_ANY
+           : strcmp(name, "avx2") == 0   ? FL_RICE_AT_SPREAD
+                                         : FL_RICE_AT_VECTOR;
+}
+
+enum fl_rice_level fl_rice_level_here(void)
+{
+    static atomic_int known = -1; /* any thread finds the same */
+    int level = atomic_load_explicit(&known, memory_order_relaxed);
+    if (level < 0) {
+        const char *name = getenv("FL_KERNELS");
+        enum fl_rice_level most = name ? level_of_kernels(name) : FL_RICE_AT_VECTOR;
+        enum fl_rice_level processor = level_of_processor();
+        level = (int)(processor < most ? processor : most);
+        atomic_store_explicit(&known, level, memory_order_relaxed);
+    }
+    return (enum fl_rice_level)level;
+}
 
 /* 0, -1, 1, -2, ... to 0, 1, 2, 3, ...: a change of parameter, written in unary. */
 static unsigned zigzag(int change)

@@ -49,7 +49,8 @@ enum fl_rice_level {
     FL_RICE_AT_VECTOR,  /* and compresses 64 bytes at once: Ice Lake, Zen 4 */
 };
 
-/* What fl_rice_read() takes: the last that this processor can do. */
+/* What fl_rice_read() takes: the last that this processor can do, and that FL_KERNELS allows
+ * (kernels/kernels.h). */
 enum fl_rice_level fl_rice_level_here(void);
 
 /* fl_rice_read() at a level up to that. */
