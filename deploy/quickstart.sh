@@ -15,6 +15,8 @@ Usage: deploy/quickstart.sh [options]
                  handwriting, whole writers to a client)
   --alpha A      Dirichlet label skew: 0.1 is severe, 100 is nearly even (default 0.3; mnist: 0.1)
   --codec NAME   int-threshold (default), or another name of codec/README.md, e.g. threshold, topk, dense
+  --dense-below N  0: the model in one payload (default); from 1 on each tensor is compressed by itself, and those
+                 with fewer than N parameters (biases) are sent whole
   --seed S       seed of data split, first model, batches and cohorts (default 1)
   --central W    yes or no: also train one model on the pooled data, to compare with (default yes; mnist: no)
   --keep DIR     keep server, clients, logs and model in DIR, which must not exist yet
@@ -25,6 +27,7 @@ Examples:
   deploy/quickstart.sh
   deploy/quickstart.sh --rounds 30 --alpha 0.1 --json out.json
   deploy/quickstart.sh --codec topk --keep /tmp/topk-run
+  deploy/quickstart.sh --codec power-sgd --dense-below 65    # the biases whole
   deploy/quickstart.sh --data mnist --seed 1                 # and with --codec dense, to compare
   deploy/quickstart.sh --data mnist --partition dirichlet
 
@@ -33,7 +36,7 @@ TXT
 }
 
 top=$(cd "$(dirname "$0")/.." && pwd)
-rounds=60 codec=int-threshold seed=1 keep='' json=''
+rounds=60 codec=int-threshold dense_below=0 seed=1 keep='' json=''
 data='' clients='' partition='' alpha='' central='' # the recipe of the data has the defaults
 
 refuse() { echo "quickstart.sh: $1 (see --help)" >&2; exit 2; }
@@ -46,9 +49,10 @@ number() { # OPTION VALUE LEAST MOST
 while [ $# -gt 0 ]; do
   case $1 in
     --help | -h) usage; exit 0 ;;
-    --rounds | --clients | --partition | --alpha | --central | --codec | --seed | --data | --keep | --json)
+    --rounds | --clients | --partition | --alpha | --central | --codec | --dense-below | --seed | --data | --keep | --json)
       [ $# -ge 2 ] || refuse "$1 needs a value"
-      declare "${1#--}=$2"
+      option=${1#--}
+      declare "${option//-/_}=$2"
       shift 2 ;;
     *) refuse "unknown option $1" ;;
   esac
@@ -61,6 +65,7 @@ esac
 . "$top/deploy/data/$recipe.sh"
 number --rounds "$rounds" 1 100000
 number --clients "$clients" 1 256
+number --dense-below "$dense_below" 0 999999999
 number --seed "$seed" 0 999999999
 [[ $alpha =~ ^[0-9]*\.?[0-9]+$ ]] && [[ $alpha =~ [1-9] ]] || refuse "--alpha $alpha: a number above 0 is wanted"
 [[ $codec =~ ^[a-z0-9-]+$ ]] || refuse "--codec $codec: a codec's name is wanted, e.g. int-threshold or topk"
@@ -141,7 +146,7 @@ name: quickstart
 seed: $seed
 rounds: $rounds
 model: {kind: mlp, inputs: $features, hidden: [$hidden], outputs: $classes}
-codec: {name: $codec}
+codec: {name: $codec, dense_below: $dense_below}
 round: {target: $clients, minimum: $(((clients + 1) / 2)), deadline_ms: 120000}
 TXT
 logged run "$server" run create "$work/run.yaml" --dir "$work/server"

@@ -38,6 +38,7 @@ def main():
         "codec": options.codec,
         "partition": options.partition,
         "alpha": options.alpha if options.partition == "dirichlet" else None,
+        "dense_below": run["codec"]["dense_below"],
         "lambda": run["codec"]["lambda"],
         "parameters": run["elems"],
         "uplink_bytes": run["uplink_bytes"],
@@ -49,7 +50,8 @@ def main():
         "residual_norm": run["residual_norm"],
         "model_path": options.model,
     }
-    print(f"test accuracy        {summary['test_accuracy']:.4f}   ({summary['rounds']} rounds, {options.clients} clients, {options.codec})")
+    parts = f" by tensors, dense below {summary['dense_below']}" if summary["dense_below"] else ""
+    print(f"test accuracy        {summary['test_accuracy']:.4f}   ({summary['rounds']} rounds, {options.clients} clients, {options.codec}{parts})")
     if central is not None:
         print(f"central baseline     {central:.4f}   (same model, pooled data, as many examples)")
     for way in ("uplink", "downlink"):

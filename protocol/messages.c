@@ -40,6 +40,8 @@ static const struct fl_field codec_fields[] = {
     {"bits", FL_FIELD_U32, 1, AT(codec_spec, bits), .max = 32},
     {"bucket", FL_FIELD_U32, 1, AT(codec_spec, bucket), .max = UINT32_MAX},
     {"rank", FL_FIELD_U32, 1, AT(codec_spec, rank), .max = UINT32_MAX},
+    {"part", FL_FIELD_NAME, 1, AT(codec_spec, part), .max = FL_LIMIT_NAME_BYTES},
+    {"dense_below", FL_FIELD_U32, 1, AT(codec_spec, dense_below), .max = UINT32_MAX},
 };
 static const struct fl_shape codec_shape = SHAPE(codec_fields);
 
@@ -185,13 +187,25 @@ static enum fl_status settle_enroll_answer(struct fl_enroll_answer *answer)
     return FL_OK;
 }
 
+static enum fl_status check_codec(const struct fl_codec_spec *codec)
+{
+    int parts = strcmp(codec->name, FL_CODEC_SPEC_PARTS) == 0;
+    return parts == (codec->part[0] != 0) && parts == (codec->dense_below > 0) &&
+                   strcmp(codec->part, FL_CODEC_SPEC_PARTS) != 0
+               ? FL_OK
+               : FL_ERR_RANGE;
+}
+
 static enum fl_status settle_run_info(struct fl_run_info *info)
 {
-    return fl_model_spec_check(&info->model);
+    enum fl_status st = check_codec(&info->codec);
+    return st ? st : fl_model_spec_check(&info->model);
 }
 
 static enum fl_status settle_work(struct fl_work *work)
 {
+    if (check_codec(&work->codec))
+        return FL_ERR_RANGE;
     return work->plan.steps == 0 && work->plan.epochs == 0 ? FL_ERR_RANGE : FL_OK;
 }
 

@@ -39,16 +39,29 @@ int fl_version_equal(const struct fl_version *a, const struct fl_version *b);
 /* The same bits, whichever epoch they were published in. */
 int fl_version_same_model(const struct fl_version *a, const struct fl_version *b);
 
+/* In place of the codec's name: each tensor has a payload of its own. A name, so that a client that knows of
+ * no parts refuses the codec instead of passing over the field. */
+#define FL_CODEC_SPEC_PARTS "parts"
+
 /* How a client compresses: the same numbers for every client of a run. */
 struct fl_codec_spec {
-    char name[FL_LIMIT_NAME_BYTES + 1]; /* of codec/'s table, e.g. "int-threshold" */
-    float lambda;      /* threshold in parameter units; 0: not set yet, see FL_WORK_CALIBRATE */
-    int32_t step_log2; /* grid step 2^step_log2, parameter units; for grid codecs, else 0 */
-    float ratio;       /* fraction kept; for Top-k, else 0 */
-    uint32_t bits;     /* of a quantised value; for quantisers with levels, else 0 */
-    uint32_t bucket;   /* values that share a scale; for quantisers, else 0 */
-    uint32_t rank;     /* of a tensor's approximation; for low rank, else 0 */
+    char name[FL_LIMIT_NAME_BYTES + 1]; /* of codec/'s table, e.g. "int-threshold", or FL_CODEC_SPEC_PARTS */
+    char part[FL_LIMIT_NAME_BYTES +
+              1];         /* FL_CODEC_SPEC_PARTS: of codec/'s table, for each tensor by itself; "" */
+    uint32_t dense_below; /* FL_CODEC_SPEC_PARTS: tensors with fewer elements are dense, >= 1; else 0 */
+    float lambda;         /* threshold in parameter units; 0: not set yet, see FL_WORK_CALIBRATE */
+    int32_t step_log2;    /* grid step 2^step_log2, parameter units; for grid codecs, else 0 */
+    float ratio;          /* fraction kept; for Top-k, else 0 */
+    uint32_t bits;        /* of a quantised value; for quantisers with levels, else 0 */
+    uint32_t bucket;      /* values that share a scale; for quantisers, else 0 */
+    uint32_t rank;        /* of a tensor's approximation; for low rank, else 0 */
 };
+
+/* Name in codec/'s table, in parts or not. */
+static inline const char *fl_codec_spec_name(const struct fl_codec_spec *spec)
+{
+    return spec->part[0] ? spec->part : spec->name;
+}
 
 /* What a client does locally. Steps count mini-batches; momentum starts at 0 in every round. */
 struct fl_train_plan {

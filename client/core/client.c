@@ -430,8 +430,8 @@ static enum fl_status adopt_work(struct fl_client *c, const struct fl_work *work
         if (st)
             return fl_client_fail(c, st,
                                   "the server's codec %s (lambda %g, step 2^%" PRId32 ", ratio %g): %s",
-                                  work->codec.name, (double)work->codec.lambda, work->codec.step_log2,
-                                  (double)work->codec.ratio, fl_status_text(st));
+                                  fl_codec_spec_name(&work->codec), (double)work->codec.lambda,
+                                  work->codec.step_log2, (double)work->codec.ratio, fl_status_text(st));
     }
     c->work = *work;
     c->has_work = 1;

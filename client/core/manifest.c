@@ -11,7 +11,7 @@
 
 #define FIRST_LINE "residue client state 1"
 #define LINE_BYTES 512
-#define WORDS_MAX  9
+#define WORDS_MAX  10
 
 void fl_manifest_add_receipt(struct fl_manifest *manifest, const struct fl_proof *receipt)
 {
@@ -54,6 +54,17 @@ static enum fl_status write_receipt(struct fl_buf *buf, const struct fl_proof *r
         receipt->seq, (unsigned)receipt->kind, receipt->round, receipt->weight, receipt->total, digest, mac);
 }
 
+/* Words that older programs do not know are there only where they are needed. */
+static enum fl_status write_codec(struct fl_buf *buf, const struct fl_codec_spec *codec)
+{
+    enum fl_status st = fl_buf_printf(buf, "codec %s %a %" PRId32 " %a %" PRIu32 " %" PRIu32 " %" PRIu32,
+                                      codec->name, (double)codec->lambda, codec->step_log2,
+                                      (double)codec->ratio, codec->bits, codec->bucket, codec->rank);
+    if (!st && codec->part[0])
+        st = fl_buf_printf(buf, " %s %" PRIu32, codec->part, codec->dense_below);
+    return st ? st : fl_buf_append(buf, "\n", 1);
+}
+
 enum fl_status fl_manifest_encode(const struct fl_manifest *manifest, const struct fl_env *env,
                                   struct fl_buf *buf)
 {
@@ -86,9 +97,7 @@ enum fl_status fl_manifest_encode(const struct fl_manifest *manifest, const stru
     if (!st)
         st = write_file(buf, "pending-codec-state", &m->pending_codec_state);
     if (!st && m->outbox.name[0])
-        st = fl_buf_printf(buf, "codec %s %a %" PRId32 " %a %" PRIu32 " %" PRIu32 " %" PRIu32 "\n",
-                           m->codec.name, (double)m->codec.lambda, m->codec.step_log2, (double)m->codec.ratio,
-                           m->codec.bits, m->codec.bucket, m->codec.rank);
+        st = write_codec(buf, &m->codec);
     if (!st)
         st = fl_buf_printf(buf, "dropped %" PRIu64 " %a\nfolds %" PRIu32 "\n", m->dropped, m->dropped_norm,
                            m->folds);
@@ -199,13 +208,17 @@ static enum fl_status read_receipt(const struct line *line, struct fl_manifest *
 static enum fl_status read_codec(const struct line *line, struct fl_codec_spec *ret_codec)
 {
     double lambda, step, ratio;
-    uint64_t numbers[3] = {0}; /* manifests of before there were quantisers have none */
-    if ((line->count != 5 && line->count != 8) || strlen(line->words[1]) >= sizeof ret_codec->name)
+    uint64_t numbers[3] = {0}, dense_below = 0; /* of before there were quantisers: five words */
+    int parts = line->count == 10;
+    if ((line->count != 5 && line->count != 8 && !parts) ||
+        strlen(line->words[1]) >= sizeof ret_codec->name ||
+        (parts && (strlen(line->words[8]) >= sizeof ret_codec->part ||
+                   read_u64(line->words[9], UINT32_MAX, &dense_below))))
         return FL_ERR_CORRUPT;
     if (read_number(line->words[2], &lambda) || read_number(line->words[3], &step) ||
         read_number(line->words[4], &ratio) || fabs(step) > 1024 || fabs(lambda) > 1e38 || fabs(ratio) > 1)
         return FL_ERR_CORRUPT;
-    for (size_t i = 5; i < line->count; i++)
+    for (size_t i = 5; i < line->count && i < 8; i++)
         if (read_u64(line->words[i], UINT32_MAX, &numbers[i - 5]))
             return FL_ERR_CORRUPT;
     *ret_codec = (struct fl_codec_spec){.lambda = (float)lambda,
@@ -213,8 +226,11 @@ static enum fl_status read_codec(const struct line *line, struct fl_codec_spec *
                                         .ratio = (float)ratio,
                                         .bits = (uint32_t)numbers[0],
                                         .bucket = (uint32_t)numbers[1],
-                                        .rank = (uint32_t)numbers[2]};
+                                        .rank = (uint32_t)numbers[2],
+                                        .dense_below = (uint32_t)dense_below};
     strcpy(ret_codec->name, line->words[1]);
+    if (parts)
+        strcpy(ret_codec->part, line->words[8]);
     return FL_OK;
 }
 

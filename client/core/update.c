@@ -9,7 +9,7 @@
 enum fl_status fl_client_codec_params(const struct fl_client *c, const struct fl_codec_spec *spec,
                                       struct fl_codec_params *ret_params)
 {
-    const struct fl_codec *codec = fl_codec_find(spec->name);
+    const struct fl_codec *codec = fl_codec_find(fl_codec_spec_name(spec));
     if (!codec)
         return FL_ERR_NOT_FOUND;
     struct fl_codec_params params = {
@@ -20,9 +20,10 @@ enum fl_status fl_client_codec_params(const struct fl_client *c, const struct fl
         .bits = spec->bits,
         .bucket = spec->bucket,
         .rank = spec->rank,
+        .dense_below = spec->dense_below,
         .seed = c->work.plan.seed, /* its own for each client and round */
     };
-    if (codec->uses_tensors) {
+    if (fl_codec_needs_tensors(codec, spec->dense_below)) {
         params.tensors = c->tensors;
         params.tensor_count = c->tensor_count;
     }
@@ -45,7 +46,7 @@ static void attach_state(struct fl_client *c, struct fl_codec_state *state, stru
             FL_LOG_WARN, LOG_STATE,
             "run=%s file=%s: what the codec kept is of another codec, setting or model than the run's %s; it "
             "starts afresh, nothing is lost",
-            c->options.run, c->manifest.codec_state.name, c->work.codec.name);
+            c->options.run, c->manifest.codec_state.name, fl_codec_spec_name(&c->work.codec));
 }
 
 /* Scratch goes from x_end to what the payload leaves; calibration only measures. */

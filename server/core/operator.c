@@ -170,8 +170,9 @@ static enum fl_status run_create(struct fl_server *server, const struct fl_reque
     if (st)
         return st;
     qsort(server->runs, server->run_count, sizeof(struct fl_run *), compare_runs);
-    fl_log(FL_LOG_INFO, "server", "run=%s parameters=%zu codec=%s rounds=%llu; created", run->row.name,
-           run->elems, run->codec->name, (unsigned long long)run->spec.rounds);
+    fl_log(FL_LOG_INFO, "server", "run=%s parameters=%zu codec=%s dense_below=%lu rounds=%llu; created",
+           run->row.name, run->elems, run->codec->name, (unsigned long)run->spec.dense_below,
+           (unsigned long long)run->spec.rounds);
     reply_run(server, request, run);
     return FL_OK;
 }

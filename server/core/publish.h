@@ -2,12 +2,12 @@
  * The job that makes the next version from a frozen set of accepted updates (rules R10 to R12, R17). It reads
  * only immutable things, so it may run on any thread and, run again after a crash, gives the same bits:
  *
- *   sum[i] = 0; for each entry by client id, then round: sum[i] += weight * level[i]    int64, grid codecs
+ *   sum[i] = 0; for each entry by client id, then round: sum[i] += weight * level[i]    int64, levels
  *                                                     or sum[i] += (double)weight * q[i]  float64, others
  *   W      = sum of the weights
  *   x[i]   = x[i] - rate * (((double)sum[i] * unit) / (double)W)          float64, each step rounded;
- *            unit = 2^step_log2 for grid codecs, else 1; nothing changes when there are no entries
- *   x_hat  by fl_publish_threshold() with lambda_down
+ *            unit = 2^step_log2 for levels (fl_codec_sums_levels()), else 1; nothing changes when there are
+ * no entries x_hat  by fl_publish_threshold() with lambda_down
  *
  * x is read from the base's state blob and written to that of the new version chunk by chunk, and is never in
  * memory as a whole; sums are made for one half of the vector at a time (rule R12). So a job needs 12 bytes a

@@ -168,7 +168,7 @@ static enum fl_status start_job(struct fl_server *server, struct fl_run *run)
     job->params = fl_run_codec_params(run);
     memcpy(job->tensors, run->tensors, sizeof job->tensors);
     job->params.tensors = job->tensors;
-    job->on_grid = run->codec->on_grid;
+    job->on_grid = fl_codec_sums_levels(&job->params);
     job->rate = run->spec.server_rate;
     job->lambda_down = lambda_down(run);
     job->base = fl_published_ref(run->model);

@@ -55,6 +55,11 @@ struct fl_codec_spec fl_run_codec_spec(const struct fl_run *run, uint64_t round)
     spec.step_log2 = 0;
     if (run->codec->on_grid && spec.lambda > 0 && fl_lambda_log2(spec.lambda, &log2) == FL_OK)
         spec.step_log2 = log2 + run->spec.step_shift;
+    if (run->spec.dense_below) {
+        memcpy(spec.part, spec.name, sizeof spec.part);
+        strcpy(spec.name, FL_CODEC_SPEC_PARTS);
+        spec.dense_below = run->spec.dense_below;
+    }
     return spec;
 }
 
@@ -70,6 +75,7 @@ struct fl_codec_params fl_run_codec_params(const struct fl_run *run)
         .bits = spec.bits,
         .bucket = spec.bucket,
         .rank = spec.rank,
+        .dense_below = spec.dense_below,
         .tensors = run->tensors,
         .tensor_count = run->tensor_count,
     };

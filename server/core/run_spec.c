@@ -17,6 +17,18 @@ static enum fl_status refuse(char *ret_reason, const char *sentence)
     return FL_ERR_RANGE;
 }
 
+/* Nothing would be compressed: more likely a mistake than a wish, for which there is the codec dense. */
+static int all_tensors_are_dense(const struct fl_run_spec *spec)
+{
+    struct fl_tensor tensors[FL_LIMIT_TENSORS];
+    size_t count = fl_model_spec_tensors(&spec->model, tensors);
+
+    for (size_t i = 0; i < count; i++)
+        if (tensors[i].elems >= spec->dense_below)
+            return 0;
+    return 1;
+}
+
 static enum fl_status check_codec(const struct fl_run_spec *spec, char *ret_reason)
 {
     const struct fl_codec *codec = fl_codec_find(spec->codec.name);
@@ -43,6 +55,10 @@ static enum fl_status check_codec(const struct fl_run_spec *spec, char *ret_reas
         return refuse(ret_reason, "codec.bucket must be at least 1");
     if (codec->uses_rank && spec->codec.rank < 1)
         return refuse(ret_reason, "codec.rank must be at least 1");
+    if (all_tensors_are_dense(spec))
+        return refuse(ret_reason,
+                      "codec.dense_below is more than the parameters of the model's largest tensor, so "
+                      "that all would be dense; for that, take codec.name dense without it");
     if (codec->uses_lambda && !(isfinite(spec->downlink_ratio) && spec->downlink_ratio >= 0))
         return refuse(ret_reason, "downlink_ratio must be finite and >= 0");
     if (!codec->uses_lambda && !(isfinite(spec->downlink_lambda) && spec->downlink_lambda >= 0))

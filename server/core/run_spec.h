@@ -17,6 +17,7 @@ struct fl_run_spec {
     struct fl_model_spec model;
     struct fl_codec_spec codec; /* lambda 0: measured in calibration round 0 (4 x pooled RMS, power of two) */
     int32_t step_shift;    /* int-threshold: step = lambda * 2^step_shift; 1 (default), 0 never, -1, -2 */
+    uint32_t dense_below;  /* 0: the model in one payload; else each tensor in its own, smaller ones dense */
     double downlink_ratio; /* lambda_down / lambda, default 0.25; for codecs that have a lambda */
     double
         downlink_lambda; /* for codecs without lambda, parameter units; 0: every changed value is published */

@@ -40,6 +40,7 @@ static const struct field fields[] = {
     FIELD("codec.bucket", FIELD_U32, codec.bucket),
     FIELD("codec.rank", FIELD_U32, codec.rank),
     FIELD("step_shift", FIELD_I32, step_shift),
+    FIELD("dense_below", FIELD_U32, dense_below),
     FIELD("downlink_ratio", FIELD_F64, downlink_ratio),
     FIELD("downlink_lambda", FIELD_F64, downlink_lambda),
     FIELD("plan.steps", FIELD_U32, plan.steps),

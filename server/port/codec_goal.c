@@ -6,7 +6,7 @@
 #include "codec/lambda_rules.h"
 #include "codec/payload.h"
 
-/* Of a payload, besides its coordinates: codec/lambda_rules.h. */
+/* Of a payload, or of a part of one, besides its coordinates: codec/lambda_rules.h. */
 #define HEAD_BYTES 16
 
 static enum fl_status lambda_of(const struct fl_codec_goal *goal, const char *file,
@@ -46,23 +46,42 @@ static double value_bits(const struct fl_codec *codec, const struct fl_codec_spe
     return codec->values == FL_VALUES_FLOAT32 ? 32 : 16;
 }
 
+/* What a payload holds whatever the ratio, its head and dense tensors; ret_dim: the coordinates of the
+ * others. */
+static size_t fixed_bytes(const struct fl_run_spec *spec, size_t *ret_dim)
+{
+    struct fl_tensor tensors[FL_LIMIT_TENSORS];
+    size_t count = fl_model_spec_tensors(&spec->model, tensors), bytes = HEAD_BYTES;
+
+    *ret_dim = 0;
+    for (size_t i = 0; i < count; i++) {
+        int dense = tensors[i].elems < spec->dense_below;
+        *ret_dim += dense ? 0 : (size_t)tensors[i].elems;
+        bytes += spec->dense_below ? HEAD_BYTES : 0;
+        bytes += dense ? 4 * (size_t)tensors[i].elems : 0;
+    }
+    return bytes;
+}
+
 static enum fl_status ratio_of(const struct fl_codec_goal *goal, const char *file, struct fl_run_spec *spec,
                                struct fl_error *err)
 {
     const struct fl_codec *codec = fl_codec_find(spec->codec.name);
     double bits = value_bits(codec, &spec->codec);
-    size_t dim = (size_t)fl_model_spec_elems(&spec->model);
+    size_t dim, fixed = fixed_bytes(spec, &dim);
     if (bits == 0)
         return fl_error_set(err, FL_ERR_CONFIG,
                             "%s: codec.bytes: %s does not send the largest magnitudes, so its size is not "
                             "set by their number: take threshold-sampled, topk or one of its kin",
                             file, codec->name);
     size_t count =
-        goal->bytes <= HEAD_BYTES ? 0 : fl_lambda_budget_count(dim, (size_t)goal->bytes - HEAD_BYTES, bits);
+        goal->bytes <= fixed || !dim ? 0 : fl_lambda_budget_count(dim, (size_t)goal->bytes - fixed, bits);
     if (count == 0)
         return fl_error_set(err, FL_ERR_CONFIG,
-                            "%s: codec.bytes: not one coordinate fits in %" PRIu64 " bytes", file,
-                            goal->bytes);
+                            "%s: codec.bytes: not one coordinate fits in %" PRIu64
+                            " bytes, of which %zu are for "
+                            "the head%s",
+                            file, goal->bytes, fixed, spec->dense_below ? "s and dense tensors" : "");
     spec->codec.ratio = (float)((double)count / (double)dim);
     return FL_OK;
 }

@@ -20,7 +20,7 @@ struct spec_file {
     double lambda, ratio;
     struct fl_codec_goal goal;
     int64_t step_shift;
-    uint64_t bits, bucket, rank;
+    uint64_t bits, bucket, rank, dense_below;
     double downlink_ratio, downlink_lambda;
     uint64_t steps, epochs, batch, seed;
     double learning_rate, momentum, weight_decay, server_rate;
@@ -145,6 +145,13 @@ const struct fl_setting fl_run_spec_rows[] = {
      .max = 4294967295.0,
      .def = "2",
      .help = "low rank: columns of each factor"},
+    {.key = "codec.dense_below",
+     .type = FL_SETTING_U64,
+     FIELD(dense_below),
+     .max = 4294967295.0,
+     .def = "0",
+     .unit = "parameters",
+     .help = "1 or more: each tensor is compressed by itself, and sent whole if it has fewer; 0: all as one"},
     {.key = "downlink.ratio",
      .type = FL_SETTING_DOUBLE,
      FIELD(downlink_ratio),
@@ -294,6 +301,7 @@ static void fill_codec(const struct spec_file *file, struct fl_run_spec *spec)
     spec->codec.bucket = codec->uses_bucket ? (uint32_t)file->bucket : 0;
     spec->codec.rank = codec->uses_rank ? (uint32_t)file->rank : 0;
     spec->step_shift = (int32_t)file->step_shift;
+    spec->dense_below = (uint32_t)file->dense_below;
     spec->downlink_ratio = file->downlink_ratio;
     spec->downlink_lambda = file->downlink_lambda;
 }

@@ -7,6 +7,16 @@
 #include "platform/text.h"
 #include "server/port/command_client.h"
 
+/* "topk", or in parts "topk by tensors, dense below 65" */
+static void print_codec(const struct fl_json *run, FILE *out)
+{
+    const struct fl_json *codec = fl_json_get(run, "codec");
+    uint64_t dense_below = fl_json_uint(codec, "dense_below");
+    fputs(fl_json_text(codec, dense_below ? "part" : "name"), out);
+    if (dense_below)
+        fprintf(out, " by tensors, dense below %" PRIu64, dense_below);
+}
+
 void fl_run_view_list(const struct fl_json *runs, FILE *out)
 {
     fprintf(out, "%-20s  %-10s  %-11s  %-15s  %10s  %s\n", "NAME", "PHASE", "ROUND", "UPDATES", "PARAMETERS",
@@ -18,9 +28,10 @@ void fl_run_view_list(const struct fl_json *runs, FILE *out)
                  fl_json_uint(run, "rounds"));
         snprintf(updates, sizeof(updates), "%" PRIu64 "/%" PRIu64, fl_json_uint(run, "accepted"),
                  fl_json_uint(run, "target"));
-        fprintf(out, "%-20s  %-10s  %-11s  %-15s  %10" PRIu64 "  %s\n", fl_json_text(run, "name"),
-                fl_json_text(run, "phase"), round, updates, fl_json_uint(run, "elems"),
-                fl_json_text(fl_json_get(run, "codec"), "name"));
+        fprintf(out, "%-20s  %-10s  %-11s  %-15s  %10" PRIu64 "  ", fl_json_text(run, "name"),
+                fl_json_text(run, "phase"), round, updates, fl_json_uint(run, "elems"));
+        print_codec(run, out);
+        fputc('\n', out);
     }
 }
 
@@ -51,8 +62,9 @@ void fl_run_view_totals(const struct fl_json *run, FILE *out)
             fl_json_uint(run, "version"), fl_json_uint(run, "epoch"), fl_json_text(run, "digest"));
     fprintf(out, "%-10s%s, %" PRIu64 " parameters\n", "model",
             fl_json_text(fl_json_get(run, "model"), "kind"), fl_json_uint(run, "elems"));
-    fprintf(out, "%-10s%s, lambda %g, ratio %g\n", "codec", fl_json_text(codec, "name"),
-            fl_json_double(codec, "lambda"), fl_json_double(codec, "ratio"));
+    fprintf(out, "%-10s", "codec");
+    print_codec(run, out);
+    fprintf(out, ", lambda %g, ratio %g\n", fl_json_double(codec, "lambda"), fl_json_double(codec, "ratio"));
     fprintf(out,
             "%-10s%" PRIu64 " accepted, %" PRIu64 " late, %" PRIu64 " invalid, %" PRIu64
             " after the end, %" PRIu64 " dropped by clients\n",

@@ -28,6 +28,8 @@ static void put_codec(struct fl_json_writer *writer, const struct fl_codec_spec 
     fl_json_put_uint(writer, "bits", codec->bits);
     fl_json_put_uint(writer, "bucket", codec->bucket);
     fl_json_put_uint(writer, "rank", codec->rank);
+    fl_json_put_text(writer, "part", codec->part);
+    fl_json_put_uint(writer, "dense_below", codec->dense_below);
     fl_json_end(writer);
 }
 

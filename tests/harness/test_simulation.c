@@ -86,15 +86,37 @@ static void test_R6_a_run_with_stragglers_ends(void **state)
     assert_true(result.accuracy > 0.8);
 }
 
+/* Sums of parts are float64, in the clients' order: here too neither losses nor crashes may show. */
+static void test_R12_R25_in_parts_too(void **state)
+{
+    (void)state;
+    struct fl_simulation_config config = quiet_config();
+    struct fl_simulation_result quiet, rough;
+    config.spec.dense_below = 17; /* tensors of 192, 16, 64 and 4 */
+    assert_ok(fl_simulation_run(&config, &quiet));
+    assert_true(quiet.accuracy > 0.9);
+    for (config.seed = 1; config.seed <= 3; config.seed++) {
+        config.loss = 0.05;
+        config.client_crash = 0.03;
+        config.server_crash = 0.02;
+        assert_ok(fl_simulation_run(&config, &rough));
+        assert_true(rough.client_crashes + rough.server_crashes > 0 && rough.messages_lost > 0);
+        assert_true(fl_version_equal(&rough.version, &quiet.version));
+        assert_int_equal(rough.accepted, quiet.accepted);
+    }
+}
+
 static void test_every_codec_carries_a_run(void **state)
 {
     (void)state;
     static const char *const codecs[] = {"dense", "threshold", "int-threshold", "topk", "topk-tensor"};
-    for (size_t i = 0; i < sizeof codecs / sizeof codecs[0]; i++) {
+    for (size_t i = 0; i < 2 * sizeof codecs / sizeof codecs[0]; i++) {
         struct fl_simulation_config config = quiet_config();
         struct fl_simulation_result result;
-        snprintf(config.spec.codec.name, sizeof config.spec.codec.name, "%s", codecs[i]);
-        config.spec.codec.ratio = strncmp(codecs[i], "topk", 4) == 0 ? 0.05f : 0;
+        const char *codec = codecs[i / 2];
+        snprintf(config.spec.codec.name, sizeof config.spec.codec.name, "%s", codec);
+        config.spec.codec.ratio = strncmp(codec, "topk", 4) == 0 ? 0.05f : 0;
+        config.spec.dense_below = i % 2 ? 17 : 0;
         config.loss = 0.02;
         assert_ok(fl_simulation_run(&config, &result));
         assert_true(result.accuracy > 0.85);
@@ -108,6 +130,7 @@ int main(void)
         cmocka_unit_test(test_same_seed_same_bits_and_it_learns),
         cmocka_unit_test(test_R5_R25_crashes_and_losses_leave_the_model_bit_for_bit),
         cmocka_unit_test(test_R6_a_run_with_stragglers_ends),
+        cmocka_unit_test(test_R12_R25_in_parts_too),
         cmocka_unit_test(test_every_codec_carries_a_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@ DIGEST = bytes(range(16))
 HASH = bytes(range(32))
 BASE = [1, 17, DIGEST]
 CODEC = {"name": "int-threshold", "lambda": 0.0078125, "step": -6}
+PARTS = {"name": "parts", "part": "int-threshold", "dense_below": 65, "lambda": 0.0078125, "step": -6}
 MODEL = {"kind": "mlp", "inputs": 64, "outputs": 10, "hidden": [64], "seed": 7}
 RUN = {
     "name": "digits",
@@ -85,6 +86,8 @@ def codec_fields(codec):
         "bits": codec.get("bits", 0),
         "bucket": codec.get("bucket", 0),
         "rank": codec.get("rank", 0),
+        "part": codec.get("part", ""),
+        "dense_below": codec.get("dense_below", 0),
     }
 
 
@@ -238,6 +241,8 @@ def accepted():
     )
     yield "run_list", "empty", *two({"v": 1, "runs": []})
     yield "run_list", "quantised", *two({"v": 1, "runs": [but(RUN, codec={"name": "qsgd", "bits": 3, "bucket": 512, "rank": 2})]})
+    yield "run_info", "parts", *two({"v": 1, **but(RUN, codec=PARTS)})
+    yield "work", "parts", *two(but(WORK, c=PARTS))
     yield "run_list", "two", *two({"v": 1, "runs": [RUN, but(RUN, name="other", codec={"name": "dense"})]})
     yield "model_message", "snapshot", *two(SNAPSHOT)
     yield "model_message", "delta", *two(DELTA)
@@ -307,6 +312,18 @@ def refused():
     yield "work", "codec-bits-above-32", "RANGE", pack(but(WORK, c={"name": "qsgd", "bits": 33}))
     yield "work", "codec-bucket-above-32-bits", "RANGE", pack(but(WORK, c={"name": "qsgd", "bucket": 1 << 32}))
     yield "work", "codec-rank-negative", "RANGE", pack(but(WORK, c={"name": "low-rank", "rank": -1}))
+    yield "work", "codec-parts-of-nothing", "RANGE", pack(but(WORK, c=but(PARTS, part=None)))
+    yield "work", "codec-parts-of-parts", "RANGE", pack(but(WORK, c=but(PARTS, part="parts")))
+    yield "work", "codec-parts-without-border", "RANGE", pack(but(WORK, c=but(PARTS, dense_below=None)))
+    yield "work", "codec-parts-border-0", "RANGE", pack(but(WORK, c=but(PARTS, dense_below=0)))
+    yield "work", "codec-parts-border-above-32-bits", "RANGE", pack(but(WORK, c=but(PARTS, dense_below=1 << 32)))
+    yield "work", "codec-parts-border-negative", "RANGE", pack(but(WORK, c=but(PARTS, dense_below=-1)))
+    yield "work", "codec-parts-border-text", "FORMAT", pack(but(WORK, c=but(PARTS, dense_below="64")))
+    yield "work", "codec-part-is-no-name", "FORMAT", pack(but(WORK, c=but(PARTS, part="top k")))
+    yield "work", "codec-part-of-another", "RANGE", pack(but(WORK, c=but(PARTS, name="topk")))
+    yield "work", "codec-border-without-parts", "RANGE", pack(but(WORK, c={"name": "topk", "ratio": 0.5, "dense_below": 64}))
+    yield "run_info", "codec-parts-of-nothing", "RANGE", pack({"v": 1, **but(RUN, codec=but(PARTS, part=None))})
+    yield "run_list", "codec-parts-of-nothing", "RANGE", pack({"v": 1, "runs": [but(RUN, codec=but(PARTS, part=None))]})
     yield "work", "codec-ratio-above-1", "RANGE", pack(but(WORK, c={"name": "topk", "ratio": 1.5}))
     yield "verdict", "kind-5", "RANGE", pack(but(VERDICT, k=5))
     yield "verdict", "kind-missing", "FORMAT", pack(but(VERDICT, k=None))

@@ -55,7 +55,9 @@ static void print_codec(const struct fl_codec_spec *codec)
     print_double("ratio", codec->ratio, ", ");
     print_uint("bits", codec->bits, ", ");
     print_uint("bucket", codec->bucket, ", ");
-    print_uint("rank", codec->rank, "}");
+    print_uint("rank", codec->rank, ", ");
+    print_text("part", codec->part, ", ");
+    print_uint("dense_below", codec->dense_below, "}");
 }
 
 static void print_run_info(const struct fl_run_info *info)

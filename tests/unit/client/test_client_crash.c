@@ -27,7 +27,7 @@ static enum fl_status remove_entry(void *user, const char *name)
     return FL_OK;
 }
 
-static struct world *begin_with(const char *codec)
+static struct world *begin_with(const char *codec, uint32_t dense_below)
 {
     struct world *w = calloc(1, sizeof *w);
     world_init(w, ROUNDS);
@@ -36,13 +36,14 @@ static struct world *begin_with(const char *codec)
     assert_ok(fl_state_files_open(&disk, state_dir, "demo", NULL));
     assert_ok(fl_dir_list(disk.dir, remove_entry, disk.dir, NULL));
     w->disk = &disk;
+    w->dense_below = dense_below;
     assert_ok(world_start(w));
     return w;
 }
 
 static struct world *begin(void)
 {
-    return begin_with("int-threshold");
+    return begin_with("int-threshold", 0);
 }
 
 static void end(struct world *w)
@@ -118,16 +119,18 @@ static void check_end(struct world *w)
 static void test_R7_R25_dying_once_at_every_point(void **state)
 {
     (void)state;
-    for (int point = 0;; point++) {
-        struct world *w = begin();
-        int left = point, died = 0;
-        while (w->effect.kind != FL_CLIENT_STOP)
-            died |= step(w, &left);
-        check_end(w);
-        end(w);
-        if (!died)
-            break;
-        assert_true(point < 2000);
+    for (uint32_t dense_below = 0; dense_below <= 8; dense_below += 8) { /* in parts too */
+        for (int point = 0;; point++) {
+            struct world *w = begin_with("int-threshold", dense_below);
+            int left = point, died = 0;
+            while (w->effect.kind != FL_CLIENT_STOP)
+                died |= step(w, &left);
+            check_end(w);
+            end(w);
+            if (!died)
+                break;
+            assert_true(point < 2000);
+        }
     }
 }
 
@@ -160,9 +163,9 @@ static size_t updates_of(struct world *w, struct fl_bytes ret_updates[ROUNDS])
     return count;
 }
 
-static struct world *run_dying(const char *codec, int every)
+static struct world *run_dying(const char *codec, uint32_t dense_below, int every)
 {
-    struct world *w = begin_with(codec);
+    struct world *w = begin_with(codec, dense_below);
     int left = every;
     while (w->effect.kind != FL_CLIENT_STOP)
         if (step(w, &left))
@@ -175,17 +178,19 @@ static void test_R7_what_a_codec_keeps_survives_with_the_residual(void **state)
 {
     (void)state;
     static const char *const codecs[] = {"power-sgd", "sidco-exponential", "adaqs", "dqsgd"};
-    for (size_t c = 0; c < sizeof codecs / sizeof codecs[0]; c++) {
+    for (size_t i = 0; i < 2 * sizeof codecs / sizeof codecs[0]; i++) {
+        const char *codec = codecs[i / 2];
+        uint32_t dense_below = i % 2 ? 8 : 0; /* a state for each part */
         struct fl_bytes expected[ROUNDS], got[ROUNDS];
-        struct world *whole = run_dying(codecs[c], -1);
+        struct world *whole = run_dying(codec, dense_below, -1);
         assert_int_equal(updates_of(whole, expected), ROUNDS);
         assert_true(fl_client_manifest(whole->client)->codec_state.name[0]);
         for (int every = 22; every < 48; every += 5) {
-            struct world *w = run_dying(codecs[c], every);
+            struct world *w = run_dying(codec, dense_below, every);
             assert_int_equal(updates_of(w, got), ROUNDS);
-            for (size_t i = 0; i < ROUNDS; i++)
-                if (!fl_bytes_equal(got[i], expected[i]))
-                    fail_msg("%s: update %zu differs when the client dies", codecs[c], i + 1);
+            for (size_t k = 0; k < ROUNDS; k++)
+                if (!fl_bytes_equal(got[k], expected[k]))
+                    fail_msg("%s: update %zu differs when the client dies", codec, k + 1);
             end(w);
         }
         end(whole);
@@ -195,7 +200,7 @@ static void test_R7_what_a_codec_keeps_survives_with_the_residual(void **state)
 static void test_only_what_the_manifest_names_stays(void **state)
 {
     (void)state;
-    struct world *w = run_dying("power-sgd", -1);
+    struct world *w = run_dying("power-sgd", 0, -1);
     DIR *dir = opendir(disk.dir);
     assert_non_null(dir);
     for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir))

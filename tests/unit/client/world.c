@@ -211,6 +211,11 @@ static struct fl_codec_spec codec_spec(const struct world *w)
     strcpy(spec.name, w->codec);
     if (strcmp(w->codec, "round-random") == 0) /* whose step is 2 lambda */
         spec.step_log2++;
+    if (w->dense_below) {
+        strcpy(spec.part, w->codec);
+        strcpy(spec.name, FL_CODEC_SPEC_PARTS);
+        spec.dense_below = w->dense_below;
+    }
     return spec;
 }
 
@@ -277,19 +282,53 @@ static int answer_model(struct world *w, enum world_fault fault)
     return 200;
 }
 
-static void count_levels(struct world *w, const struct fl_update *update)
+/* v * 2^100, exact for |v| < 2^26 that is a multiple of 2^-100. */
+static __int128 exact(float v)
 {
-    struct fl_codec_params params = {
-        .id = FL_CODEC_INT_THRESHOLD, .lambda = 0x1p-6f, .step_log2 = WORLD_STEP_LOG2};
+    int exponent;
+    double fraction = frexp((double)v, &exponent);
+    __int128 mantissa = (__int128)(fraction * 0x1p24);
+    int shift = exponent - 24 + 100;
+    if (v == 0)
+        return 0;
+    assert_true(shift >= 0 && shift < 100);
+    return mantissa * ((__int128)1 << shift);
+}
+
+/* What an accepted update says it sent. */
+static void count_values(struct world *w, const struct fl_update *update)
+{
+    const struct fl_codec *codec = fl_codec_find(w->codec);
+    struct fl_codec_spec spec = codec_spec(w);
+    struct fl_tensor tensors[FL_LIMIT_TENSORS];
+    struct fl_codec_tensor shapes[FL_LIMIT_TENSORS];
+    struct fl_codec_params params = {.id = codec->id,
+                                     .lambda = spec.lambda,
+                                     .step_log2 = spec.step_log2,
+                                     .ratio = (double)spec.ratio,
+                                     .bits = spec.bits,
+                                     .bucket = spec.bucket,
+                                     .rank = spec.rank,
+                                     .tensors = shapes,
+                                     .tensor_count = fl_model_spec_tensors(&w->info.model, tensors),
+                                     .dense_below = w->dense_below};
     struct fl_payload payload;
     if (update->kind == FL_WORK_CALIBRATE) {
         assert_int_equal(update->payload.size, 0);
         return;
     }
-    if (strcmp(w->codec, "int-threshold") != 0)
-        return;
+    for (size_t i = 0; i < params.tensor_count; i++)
+        shapes[i] =
+            (struct fl_codec_tensor){tensors[i].shape[0], tensors[i].rank == 2 ? tensors[i].shape[1] : 1};
     assert_ok(fl_payload_check(&params, w->elems, update->payload, &payload));
-    fl_payload_add_levels(&payload, 1, w->accepted, 0, w->elems);
+    assert_int_equal(payload.kind == FL_PAYLOAD_PARTS, w->dense_below > 0);
+    if (!fl_codec_is_exact(codec))
+        return;
+    float *values = malloc(w->elems * sizeof *values);
+    fl_payload_decode(&payload, values);
+    for (uint64_t i = 0; i < w->elems; i++)
+        w->accepted[i] += exact(values[i]);
+    free(values);
 }
 
 static int answer_update(struct world *w)
@@ -320,7 +359,7 @@ static int answer_update(struct world *w)
         w->last_verdict = verdict;
         if (verdict.kind == FL_VERDICT_ACCEPTED) {
             w->accepted_count++;
-            count_levels(w, &update);
+            count_values(w, &update);
         }
         publish(w);
     }
@@ -583,19 +622,6 @@ enum fl_status world_run(struct world *w)
 
 /* ---- the law ---- */
 
-/* v * 2^100, exact for |v| < 2^26 that is a multiple of 2^-100. */
-static __int128 exact(float v)
-{
-    int exponent;
-    double fraction = frexp((double)v, &exponent);
-    __int128 mantissa = (__int128)(fraction * 0x1p24);
-    int shift = exponent - 24 + 100;
-    if (v == 0)
-        return 0;
-    assert_true(shift >= 0 && shift < 100);
-    return mantissa * ((__int128)1 << shift);
-}
-
 static const float *history(struct world *w, uint64_t seq, const char *what)
 {
     char name[FL_STATE_NAME_BYTES];
@@ -634,10 +660,8 @@ void world_check_law(struct world *w)
                 balance[i] += exact(p[i]) - exact(e_old[i]);
         last = e_new;
     }
-    for (uint64_t i = 0; i < w->elems; i++) {
-        __int128 sent = (__int128)w->accepted[i] * ((__int128)1 << (100 + WORLD_STEP_LOG2));
-        assert_true(balance[i] == sent + exact(last[i]));
-    }
+    for (uint64_t i = 0; i < w->elems; i++)
+        assert_true(balance[i] == w->accepted[i] + exact(last[i]));
     if (m->residual.name[0]) {
         struct world_file *file = world_find(w, m->residual.name);
         assert_non_null(file);

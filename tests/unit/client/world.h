@@ -58,12 +58,13 @@ struct world {
     uint64_t last_seq;
     uint8_t last_digest[FL_DIGEST_SIZE];
     struct fl_verdict last_verdict;
-    int64_t *accepted; /* sum of accepted levels, unit 2^WORLD_STEP_LOG2 */
+    __int128 *accepted; /* sum of what accepted payloads hold, unit 2^-100; of codecs that are exact */
     uint64_t accepted_count;
     uint64_t round, rounds;
     enum fl_verdict_kind judge; /* verdict on the next new updates */
     enum fl_work_kind work_kind;
     const char *codec;
+    uint32_t dense_below;  /* 0: not in parts */
     struct fl_proof shown; /* the newest receipt that the client has shown */
     uint64_t total;        /* accepted, as the receipts say */
     uint64_t lost;         /* accepted ones that the restored server has lost */

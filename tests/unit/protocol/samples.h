@@ -26,12 +26,13 @@ static inline struct fl_codec_spec sample_codec(int extreme)
 {
     struct fl_codec_spec codec = {.name = "int-threshold", .lambda = 0x1p-7f, .step_log2 = -6};
     if (extreme) {
-        memset(codec.name, 'n', FL_LIMIT_NAME_BYTES);
         codec.lambda = FLT_MAX;
         codec.step_log2 = -200;
         codec.ratio = 1;
         codec.bits = 32;
-        codec.bucket = codec.rank = UINT32_MAX;
+        codec.bucket = codec.rank = codec.dense_below = UINT32_MAX;
+        strcpy(codec.name, FL_CODEC_SPEC_PARTS);
+        memset(codec.part, 'n', FL_LIMIT_NAME_BYTES);
     }
     return codec;
 }

@@ -122,6 +122,8 @@ static void test_fields_come_back_one_by_one(void **state)
     assert_true(got_work.plan.momentum == 0x1.fffffep-1f);
     assert_int_equal(got_work.codec.step_log2, -200);
     assert_string_equal(got_work.codec.name, work.codec.name);
+    assert_string_equal(got_work.codec.part, work.codec.part);
+    assert_int_equal(got_work.codec.dense_below, UINT32_MAX);
 
     struct fl_run_info info = sample_run_info(1), got_info;
     fl_buf_clear(&buf);
@@ -281,6 +283,11 @@ static void test_encoders_refuse_what_decoders_would(void **state)
     assert_status(fl_verdict_encode(&verdict, &buf), FL_ERR_FORMAT);
     struct fl_work work = sample_work(0);
     work.plan.steps = 0;
+    assert_status(fl_work_encode(&work, &buf), FL_ERR_RANGE);
+    work = sample_work(0);
+    work.codec.dense_below = 64; /* without parts */
+    assert_status(fl_work_encode(&work, &buf), FL_ERR_RANGE);
+    strcpy(work.codec.name, FL_CODEC_SPEC_PARTS); /* of nothing */
     assert_status(fl_work_encode(&work, &buf), FL_ERR_RANGE);
     struct fl_run_info info = sample_run_info(0);
     strcpy(info.name, "../up");

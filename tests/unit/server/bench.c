@@ -388,13 +388,30 @@ struct fl_run_status bench_status(struct bench *bench, const char *run)
     return bench_ask(bench, FL_REQUEST_RUN_STATUS, run, -1)->run;
 }
 
+/* Codec parameters by which a payload of the run is made and read; shapes must outlive them. */
+static struct fl_codec_params codec_params(const struct fl_run_spec *spec, float lambda, int32_t step_log2,
+                                           struct fl_codec_tensor shapes[FL_LIMIT_TENSORS])
+{
+    struct fl_tensor tensors[FL_LIMIT_TENSORS];
+    struct fl_codec_params params = {.id = fl_codec_find(spec->codec.name)->id,
+                                     .lambda = lambda,
+                                     .step_log2 = step_log2,
+                                     .ratio = (double)spec->codec.ratio,
+                                     .tensors = shapes,
+                                     .tensor_count = fl_model_spec_tensors(&spec->model, tensors),
+                                     .dense_below = spec->dense_below};
+
+    for (size_t i = 0; i < params.tensor_count; i++)
+        shapes[i] =
+            (struct fl_codec_tensor){tensors[i].shape[0], tensors[i].rank == 2 ? tensors[i].shape[1] : 1};
+    return params;
+}
+
 struct fl_update bench_update(const struct fl_run_spec *spec, size_t client, const struct fl_work *work,
                               struct fl_buf *payload)
 {
     size_t elems = (size_t)fl_model_spec_elems(&spec->model);
     struct fl_codec_tensor shapes[FL_LIMIT_TENSORS];
-    struct fl_tensor tensors[FL_LIMIT_TENSORS];
-    size_t tensor_count = fl_model_spec_tensors(&spec->model, tensors);
     struct fl_update update = {.kind = work->kind,
                                .round = work->round,
                                .base = work->base,
@@ -406,9 +423,6 @@ struct fl_update bench_update(const struct fl_run_spec *spec, size_t client, con
     struct fl_random random;
     float *p = malloc(elems * sizeof *p);
 
-    for (size_t i = 0; i < tensor_count; i++)
-        shapes[i] =
-            (struct fl_codec_tensor){tensors[i].shape[0], tensors[i].rank == 2 ? tensors[i].shape[1] : 1};
     fl_random_init(&random, 1000 + work->round, client);
     for (size_t i = 0; i < elems; i++) {
         float u = 2 * fl_random_float(&random) - 1;
@@ -416,12 +430,7 @@ struct fl_update bench_update(const struct fl_run_spec *spec, size_t client, con
         update.delta_squares += (double)p[i] * (double)p[i];
     }
     if (work->kind == FL_WORK_TRAIN) {
-        struct fl_codec_params params = {.id = fl_codec_find(spec->codec.name)->id,
-                                         .lambda = work->codec.lambda,
-                                         .step_log2 = work->codec.step_log2,
-                                         .ratio = (double)work->codec.ratio,
-                                         .tensors = shapes,
-                                         .tensor_count = tensor_count};
+        struct fl_codec_params params = codec_params(spec, work->codec.lambda, work->codec.step_log2, shapes);
         assert_ok(fl_codec_encode(fl_kernels_pick(), &params, p, elems, payload));
         update.payload = fl_buf_view(payload);
     }
@@ -627,24 +636,25 @@ static enum fl_status audit_receipt(void *user, const struct fl_receipt_row *row
     struct fl_store *store = audit->bench->store;
     struct fl_run_key key = {audit->spec->name, audit->run.epoch};
     struct fl_payload payload = {0};
-    struct fl_codec_params params = {.id = fl_codec_find(audit->spec->codec.name)->id,
-                                     .lambda = audit->run.lambda};
+    struct fl_codec_tensor shapes[FL_LIMIT_TENSORS];
     struct fl_buf bytes;
-    int log2;
+    int log2 = 0;
 
     if (row->verdict != FL_VERDICT_ACCEPTED || row->kind == FL_WORK_CALIBRATE)
         return FL_OK;
     assert_true(row->applied); /* accepted implies applied */
     if (row->applied_round != audit->round)
         return FL_OK;
-    assert_ok(fl_lambda_log2(audit->run.lambda, &log2));
-    params.step_log2 = log2 + audit->spec->step_shift;
+    if (fl_codec_find(audit->spec->codec.name)->on_grid)
+        assert_ok(fl_lambda_log2(audit->run.lambda, &log2));
+    struct fl_codec_params params =
+        codec_params(audit->spec, audit->run.lambda, log2 + audit->spec->step_shift, shapes);
     fl_buf_init(&bytes, 1 << 20);
     assert_ok(store->payload_get(store, key, row->client, row->seq, &bytes));
     assert_ok(fl_payload_check(&params, audit->elems, fl_buf_view(&bytes), &payload));
     float *q = malloc(audit->elems * sizeof *q);
     fl_payload_decode(&payload, q);
-    for (size_t i = 0; i < audit->elems; i++) /* exact: few and small multiples of a power of two */
+    for (size_t i = 0; i < audit->elems; i++) /* on a grid exact: few and small multiples of a power of two */
         audit->sum[i] += (double)row->weight * (double)q[i];
     audit->weight += row->weight;
     audit->receipts++;

@@ -49,7 +49,7 @@ struct bench {
     struct fl_server_effects effects;
     struct fl_random random;
     _Atomic uint64_t now_ms; /* jobs may read it on a thread of their own */
-    char dir[64]; /* "": in memory */
+    char dir[64];            /* "": in memory */
     struct fl_store *store;
     struct fl_store *faulty; /* passes calls on to store; its n-th write fails */
     struct fl_server *server;
@@ -134,7 +134,8 @@ void bench_play(struct bench *bench, const struct fl_run_spec *spec);
 double *bench_read_x(struct bench *bench, const struct fl_run_spec *spec, struct fl_version *ret_version,
                      float **ret_x_hat);
 
-/* x recomputed from version 0 and the kept receipts alone, in plain loops (rule R25); caller frees. */
+/* x recomputed from version 0 and the kept receipts alone, in plain loops, client by client (rules R12, R25);
+ * caller frees. */
 double *bench_replay_x(struct bench *bench, const struct fl_run_spec *spec, uint64_t *ret_receipts);
 
 #endif

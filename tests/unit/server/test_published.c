@@ -181,11 +181,27 @@ static void test_R8_run_spec_limits_by_table(void **state)
         const char *field; /* what the sentence names; NULL: accepted */
         int change;
     } cases[] = {
-        {NULL, 0},          {"target", 1},        {"minimum", 2},     {"target + over_select", 3},
-        {"max_late", 4},    {"codec.lambda", 5},  {"step_shift", 6},  {"plan.steps", 7},
-        {"server_rate", 8}, {"rounds", 9},        {"name", 10},       {"codec.name", 11},
-        {"model", 12},      {"deadline_ms", 13},  {NULL, 14},         {"codec.ratio", 15},
-        {"norm_limit", 16}, {"codec.lambda", 17}, {"step_shift", 18},
+        {NULL, 0},
+        {"target", 1},
+        {"minimum", 2},
+        {"target + over_select", 3},
+        {"max_late", 4},
+        {"codec.lambda", 5},
+        {"step_shift", 6},
+        {"plan.steps", 7},
+        {"server_rate", 8},
+        {"rounds", 9},
+        {"name", 10},
+        {"codec.name", 11},
+        {"model", 12},
+        {"deadline_ms", 13},
+        {NULL, 14},
+        {"codec.ratio", 15},
+        {"norm_limit", 16},
+        {"codec.lambda", 17},
+        {"step_shift", 18},
+        {NULL, 19},
+        {"codec.dense_below", 20},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct fl_run_spec spec = bench_spec("run", 4, 10);
@@ -248,6 +264,12 @@ static void test_R8_run_spec_limits_by_table(void **state)
             strcpy(spec.codec.name, "round-random");
             spec.step_shift = -1;
             break;
+        case 19:
+            spec.dense_below = 200; /* the larger of two tensors */
+            break;
+        case 20:
+            spec.dense_below = 201;
+            break;
         default:
             break;
         }
@@ -270,6 +292,7 @@ static void test_run_spec_text_keeps_every_bit(void **state)
     spec.plan.learning_rate = 0.1f;
     spec.model.seed = UINT64_MAX;
     spec.step_shift = -2;
+    spec.dense_below = UINT32_MAX;
     fl_buf_init(&text, 8192);
     fl_buf_init(&again, 8192);
     assert_ok(fl_run_spec_to_text(&spec, &text));
@@ -280,6 +303,7 @@ static void test_run_spec_text_keeps_every_bit(void **state)
     assert_true(fl_bytes_equal(fl_buf_view(&text), fl_buf_view(&again)));
     assert_true(back.server_rate == 0.1 && back.plan.learning_rate == 0.1f);
     assert_true(back.model.seed == UINT64_MAX && back.step_shift == -2);
+    assert_int_equal(back.dense_below, UINT32_MAX);
     static const char *const wrong[] = {"nonsense", "unknown=1\n", "rounds=ten\n", "rounds=\n",
                                         "model.kind=tree\n"};
     for (size_t i = 0; i < 5; i++)

@@ -38,6 +38,18 @@ static void test_epochs_replace_steps(void **state)
     assert_int_equal(spec.plan.epochs, 2);
 }
 
+static void test_parts(void **state)
+{
+    (void)state;
+    struct fl_run_spec spec;
+    assert_ok(fl_run_spec_read("r", fl_bytes_from_text(LEAST), &spec, NULL));
+    assert_int_equal(spec.dense_below, 0);
+    assert_ok(fl_run_spec_read("r", fl_bytes_from_text(LEAST "codec: {name: qsgd, dense_below: 30}\n"), &spec,
+                               NULL));
+    assert_int_equal(spec.dense_below, 30);
+    assert_string_equal(spec.codec.name, "qsgd");
+}
+
 static void test_lambda_or_ratio_from_a_goal(void **state)
 {
     (void)state;
@@ -59,6 +71,10 @@ static void test_lambda_or_ratio_from_a_goal(void **state)
         {LEAST "codec: {name: topk-bf16, bytes: 25}\n", 0, 3.0 / 82},
         {LEAST "codec: {name: qsparse, bits: 4, bytes: 20}\n", 0, 3.0 / 82},
         {LEAST "codec: {name: topk, bytes: 4000000}\n", 0, 1},
+        /* tensors of 20 + 5 + 30 + 6 + 18 + 3: heads for all, 4 x 14 bytes, and 2 coordinates of the other 68
+         */
+        {LEAST "codec: {name: topk, dense_below: 10, bytes: 178}\n", 0, 2.0 / 68},
+        {LEAST "codec: {name: topk, dense_below: 1, bytes: 122}\n", 0, 2.0 / 82},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct fl_run_spec spec;
@@ -108,6 +124,13 @@ static void test_errors_name_the_place(void **state)
         {LEAST "codec: {bytes: 100}\n", "int-threshold does not send"},
         {LEAST "codec: {name: topk, bytes: 20}\n", "20 bytes"},
         {LEAST "codec: {name: topk, bytes: 16}\n", "16 bytes"},
+        {LEAST "codec: {name: topk, dense_below: 10, bytes: 160}\n", "168 are for the heads and dense"},
+        {LEAST "codec: {dense_below: -1}\n", "codec.dense_below"},
+        {LEAST "codec: {dense_below: few}\n", "codec.dense_below"},
+        {LEAST "codec: {dense_below: 1.5}\n", "codec.dense_below"},
+        {LEAST "codec: {dense_below: 4294967296}\n", "codec.dense_below"},
+        {LEAST "codec: {dense_below: 31}\n", "largest tensor"},
+        {LEAST "codec: {name: parts}\n", "codec.name"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct fl_run_spec spec;
@@ -153,6 +176,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_epochs_replace_steps),
+        cmocka_unit_test(test_parts),
         cmocka_unit_test(test_lambda_or_ratio_from_a_goal),
         cmocka_unit_test(test_errors_name_the_place),
         cmocka_unit_test(test_server_configuration_table),
