@@ -57,6 +57,14 @@ class Connections(unittest.TestCase):
         self.addCleanup(peer.close)
         return peer
 
+    def promised(self, identity, size):
+        """A connection that may send a body of this size."""
+        peer = self.tls(identity)
+        peer.sendall(head(size, "Expect: 100-continue\r\n"))
+        peer.settimeout(60)
+        self.assertTrue(peer.recv(4096).startswith(b"HTTP/1.1 100 Continue\r\n"))
+        return peer
+
     def tls_opens(self, source):
         try:
             return is_open(self.tls(self.client, source))
@@ -273,9 +281,7 @@ class Connections(unittest.TestCase):
     def test_bodies_share_one_budget_that_promises_count_for(self):
         self.restart("--limits.update-bytes", "1MiB", "--limits.in-flight-bytes", "1MiB")
         before = self.resources()[1]
-        first = self.tls(self.client)
-        first.sendall(head(1000000))  # of which nothing comes yet
-        self.assertTrue(wait_until(lambda: self.put(self.other, bytes(100)).status == 503))
+        first = self.promised(self.client, 1000000)  # of which nothing comes yet
         answer = self.put(self.other, bytes(100))
         self.assertEqual((answer.status, answer.headers["Retry-After"]), (503, "1"))
         if not SANITIZED:
@@ -289,10 +295,7 @@ class Connections(unittest.TestCase):
         self.assertTrue(wait_until(lambda: self.put(self.other, bytes(100)).status == 400))
 
     def test_expect_100_continue_is_answered(self):
-        peer = self.tls(self.client)
-        peer.sendall(head(10, "Expect: 100-continue\r\n"))
-        peer.settimeout(60)
-        self.assertTrue(peer.recv(4096).startswith(b"HTTP/1.1 100 Continue\r\n"))
+        peer = self.promised(self.client, 10)
         peer.sendall(bytes(10))
         self.assertEqual(self.status(peer)[0], 400)
 
