@@ -33,6 +33,7 @@ done
 echo "== fault test, short form"
 tests/fault/run.sh --kills 20 --seed 1 --binaries "build/${presets[0]}/bin"
 tests/fault/run.sh --kills 12 --restores 2 --seed 2 --binaries "build/${presets[0]}/bin"
+tests/fault/run.sh --kills 12 --seed 4 --dense-below 11 --binaries "build/${presets[0]}/bin"
 echo "== hard conditions, short form"
 tests/field/run.sh --short --binaries "build/${presets[0]}/bin"
 echo "== main job"

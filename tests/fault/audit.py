@@ -2,7 +2,8 @@
 """Checks a finished run's books, exactly, from the files of both sides (rules R2, R5, R6, R25).
 
 It reads the server's database, the exported last model and each client's state folder (with keep_history), decodes the
-payloads with the independent decoder of tests/golden, and does all sums in integers. Nothing of the programs is used.
+payloads with the independent decoder of tests/golden, and does all sums in integers (of the model in parts: in float64, as it
+is documented). Nothing of the programs is used. For runs with int-threshold, in parts or not.
 
     lost    updates that a client knows as accepted and the server has neither applied nor, restored from a backup, counted
             as lost (rule R13), and coordinates that do not add up
@@ -70,11 +71,26 @@ def read_client(folder):
     return updates, read_vector(folder / residual.group(1)) if residual else None, re.search(r"^outbox ", manifest, re.M) is not None
 
 
-def levels(receipt, step):
-    decoded = payloads.decode(receipt["payload"])
-    if decoded.step != step:
-        raise ValueError(f"receipt {receipt['client']}/{receipt['seq']}: step {decoded.step}, the run's is {step}")
-    return decoded.items
+class Run:
+    """What the run has agreed on."""
+
+    def __init__(self, row, spec):
+        self.lam = payloads.Fraction(row["lambda"])
+        self.step = self.lam * payloads.Fraction(2) ** int(spec["step_shift"])
+        self.layers = [int(spec["model.inputs"])] + [int(spec[f"model.hidden.{i}"]) for i in range(int(spec["model.hidden_count"]))]
+        self.layers.append(int(spec["model.outputs"]))
+        self.shapes = [shape for a, b in zip(self.layers, self.layers[1:]) for shape in ((b, a), (b, 1))]
+        self.elems = sum(a * b for a, b in self.shapes)
+        self.seed, self.rate = int(spec["model.seed"]), float.fromhex(spec["server_rate"])
+        self.codec, self.dense_below = spec["codec.name"], int(spec["dense_below"])
+
+    def sent(self, receipt):
+        """(index, number of steps) of a payload; in parts (index, value)."""
+        try:
+            return payloads.decode_agreed(receipt["payload"], self.codec, self.elems, self.lam, self.step, shapes=self.shapes,
+                                          dense_below=self.dense_below).items
+        except payloads.Refused as error:
+            raise ValueError(f"receipt {receipt['client']}/{receipt['seq']}: {error}") from None
 
 
 def check_losses(books, name, updates, applied, losses):
@@ -92,7 +108,7 @@ def check_losses(books, name, updates, applied, losses):
     return counted
 
 
-def check_client(books, name, folder, receipts, losses, step):
+def check_client(books, name, folder, receipts, losses, agreed):
     """One client's updates against the server's receipts, then the law, coordinate by coordinate."""
     updates, residual, outbox = read_client(folder)
     applied = {r["seq"]: r for r in receipts if r["verdict"] == "accepted" and r["applied_round"] is not None}
@@ -122,11 +138,11 @@ def check_client(books, name, folder, receipts, losses, step):
             if seq in counted:  # it was sent and accepted, in a life of the server that is gone
                 balance[i] -= p[i] - e_new[i]
         before = e_new
-    step_units = exact.value_units(float(step))
+    unit = 1 if agreed.dense_below else agreed.step
     for receipt in applied.values():
         if receipt["kind"] == "train":
-            for index, level in levels(receipt, step):
-                balance[index] -= level * step_units
+            for index, number in agreed.sent(receipt):
+                balance[index] -= exact.value_units(float(number * unit))
     residual = residual or zero
     if residual != before:
         books.find("lost", f"{name}: the residual differs from the one after the last update")
@@ -136,11 +152,10 @@ def check_client(books, name, folder, receipts, losses, step):
     return len(applied), len(counted)
 
 
-def check_model(books, spec, receipts, step, model):
+def check_model(books, receipts, agreed, model):
     """Applies every receipt once, in the order that server/core/publish.h documents, and compares bit by bit."""
-    layers = [int(spec["model.inputs"])] + [int(spec[f"model.hidden.{i}"]) for i in range(int(spec["model.hidden_count"]))]
-    x = exact.first_model(layers + [int(spec["model.outputs"])], int(spec["model.seed"]))
-    rate, unit = float.fromhex(spec["server_rate"]), float(step)
+    x = exact.first_model(agreed.layers, agreed.seed)
+    unit, number_type = (1.0, float) if agreed.dense_below else (float(agreed.step), int)
     rounds = collections.defaultdict(list)
     for receipt in receipts:
         if receipt["verdict"] == "accepted" and receipt["kind"] == "train":
@@ -149,13 +164,13 @@ def check_model(books, spec, receipts, step, model):
             else:
                 rounds[receipt["applied_round"]].append(receipt)
     for number in sorted(rounds):
-        total, weight = collections.defaultdict(int), 0
-        for receipt in rounds[number]:
+        total, weight = collections.defaultdict(number_type), 0
+        for receipt in sorted(rounds[number], key=lambda r: (r["client"], r["round"])):
             weight += receipt["weight"]
-            for index, level in levels(receipt, step):
-                total[index] += receipt["weight"] * level
+            for index, sent in agreed.sent(receipt):
+                total[index] += number_type(receipt["weight"]) * number_type(sent)
         for index, value in total.items():
-            x[index] = x[index] - rate * ((float(value) * unit) / float(weight))
+            x[index] = x[index] - agreed.rate * ((float(value) * unit) / float(weight))
     header = int.from_bytes(model[:8], "little")
     published = model[8 + header:]
     if struct.pack(f"<{len(x)}f", *x) != published:
@@ -172,18 +187,18 @@ def main():
     options = parser.parse_args()
     row, spec, receipts, names, losses = read_server(options.server, options.run)
     books = Books()
-    step = payloads.Fraction(row["lambda"]) * payloads.Fraction(2) ** int(spec["step_shift"])
+    agreed = Run(row, spec)
     seen = collections.Counter((r["client"], r["round"]) for r in receipts if r["verdict"] == "accepted")
     for (client, number), count in seen.items():
         if count > 1:
             books.find("double", f"{names[client]}: {count} updates accepted for round {number}")
-    check_model(books, spec, receipts, step, options.model.read_bytes())
+    check_model(books, receipts, agreed, options.model.read_bytes())
     by_name = collections.defaultdict(list)
     for receipt in receipts:
         by_name[names[receipt["client"]]].append(receipt)
     applied = counted = 0
     for folder in options.clients:
-        client = check_client(books, folder.name, folder / "runs" / options.run, by_name[folder.name], losses[folder.name], step)
+        client = check_client(books, folder.name, folder / "runs" / options.run, by_name[folder.name], losses[folder.name], agreed)
         applied, counted = applied + client[0], counted + client[1]
     unknown = set(by_name) - {folder.name for folder in options.clients}
     if unknown:

@@ -36,7 +36,7 @@ UNCOUNTED = {"a loss that nobody counted": "DELETE FROM losses WHERE updates > 0
 MARK = "state.mark"  # beside the database, so that the server itself can tell that an old one is back
 
 
-def write_run(folder, clients, max_late):
+def write_run(folder, clients, max_late, dense_below):
     """Rounds that close without the slower half, so that updates are carried over (max_late 1), or folded back and dropped
     (max_late 0), all the time."""
     path = folder / "run.yaml"
@@ -45,7 +45,7 @@ seed: 3
 rounds: 1000000
 keep_updates: true
 model: {{kind: softmax, inputs: 64, outputs: 10}}
-codec: {{name: int-threshold}}
+codec: {{name: int-threshold, dense_below: {dense_below}}}
 train: {{steps: 5}}
 round: {{target: {clients - clients // 2}, minimum: 1, over_select: {clients // 2}, gather_ms: 100, deadline_ms: 1500, max_late: {max_late}}}
 """)
@@ -66,7 +66,7 @@ class Fault:
         token = lab.init(uses=self.options.clients)["token"]
         lab.start_server()
         lab.server_ready()
-        lab.call(lab.server_program, "run", "create", write_run(lab.folder, self.options.clients, self.options.seed % 2), "--dir", lab.server_folder)
+        lab.call(lab.server_program, "run", "create", write_run(lab.folder, self.options.clients, self.options.seed % 2, self.options.dense_below), "--dir", lab.server_folder)
         for index, name in enumerate(self.names):
             lab.enroll(name, token)
             self.configs[name] = lab.write_client(name, index, self.options.clients, RUN)
@@ -167,6 +167,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--restores", type=int, default=0, help="how often an old copy of the server's folder comes back between the kills")
     parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("--dense-below", type=int, default=0, help="11: payloads in parts, with the model's 10 biases dense")
     parser.add_argument("--pause", type=float, default=0.6, help="longest time between two kills, seconds")
     parser.add_argument("--binaries", type=pathlib.Path, default=TOP / "build" / "release" / "bin")
     parser.add_argument("--keep", action="store_true", help="keep the folder of the run")

@@ -1,7 +1,7 @@
 """A client of Residue written from protocol/README.md and codec/README.md alone; nothing of this project is used.
 
 It shows that the specification is enough, and serves the tests as a second implementation to compare with. Trains
-softmax models with the codec int-threshold in plain Python: for models of tests. One thread.
+softmax models with the codec int-threshold, in parts or not, in plain Python: for models of tests. One thread.
 """
 import hashlib
 import http.client
@@ -421,8 +421,22 @@ class Client:
 
     def compress(self, p, codec):
         """(payload, its decoded values)"""
-        if codec["name"] != "int-threshold":
-            raise ValueError(f"codec {codec['name']}")
+        if codec["name"] != "parts":
+            return self.compress_one(p, codec["name"], codec)
+        parts, q = [], []
+        for inputs, outputs in spec_model.layers(self.model):
+            for size in (inputs * outputs, outputs):
+                name = "dense" if size < codec["dense_below"] else codec["part"]
+                part, values = self.compress_one(p[len(q) : len(q) + size], name, codec)
+                parts.append((part, size))
+                q += values
+        return spec_payload.parts_encode(parts), q
+
+    def compress_one(self, p, name, codec):
+        if name == "dense":
+            return spec_payload.encode(spec_payload.DENSE, len(p), dict(enumerate(p))), list(p)
+        if name != "int-threshold":
+            raise ValueError(f"codec {name}")
         k = codec.get("step", 0)
         shift = spec_payload.grid_shift(codec["lambda"], k)
         levels = spec_payload.int_threshold(p, codec["lambda"], k)

@@ -19,7 +19,7 @@ INPUTS, OUTPUTS = 16, 4
 SPEC = """name: {name}
 rounds: {rounds}
 model: {{kind: softmax, inputs: 16, outputs: 4, seed: 5}}
-codec: {{name: int-threshold, lambda: {lam}}}
+codec: {{name: int-threshold, lambda: {lam}, dense_below: {dense_below}}}
 train: {{steps: 6, batch: 8, learning_rate: 0.5}}
 round: {{target: {target}, minimum: {target}, over_select: {over}, gather_ms: 600000, max_late: 0}}
 """
@@ -108,9 +108,9 @@ class FromTheSpec(unittest.TestCase):
         self.url = f"https://127.0.0.1:{self.server.port}"
         self.fingerprint = self.server.init["ca_fingerprint"]
 
-    def create(self, **spec):
+    def create(self, dense_below=0, **spec):
         path = self.server.folder / "run.yaml"
-        path.write_text(SPEC.format(**spec))
+        path.write_text(SPEC.format(dense_below=dense_below, **spec))
         self.server.command("run", "create", path)
 
     def client(self, name, run_name):
@@ -181,6 +181,28 @@ class FromTheSpec(unittest.TestCase):
         last = status["rounds"][-1]
         self.assertEqual(last["examples"], 28, "ten of each client here, eight that fl-client holds out")
         self.assertGreater(last["correct"], status["rounds"][1]["correct"])
+
+    def test_R25_in_parts_beside_a_real_client(self):
+        self.create(name="parts", rounds=4, lam=0, target=3, over=0, dense_below=5)  # tensors of 64 and 4
+        a, b = self.client("a", "parts"), self.client("b", "parts")
+        a.lose = ((2, "answer"), (3, "connection"))
+        real = self.real_client("parts")
+        try:
+            with concurrent.futures.ThreadPoolExecutor() as pool:
+                a, b = pool.map(take_part, (a, b))
+            self.assertEqual(real.wait(timeout=60), 0)
+        finally:
+            real.kill()
+            real.wait()
+        info = spec_client.unpack(a.wire.ask("GET", a.path())[2])
+        self.assertEqual({key: info["codec"][key] for key in ("name", "part", "dense_below")},
+                         {"name": "parts", "part": "int-threshold", "dense_below": 5})
+        for client in (a, b):
+            self.check_law(client)
+            self.assertEqual(client.residual[64:], [0.0] * 4, "the biases are sent whole")
+            self.assertTrue(any(client.residual[:64]))
+            self.assertTrue(self.export("parts").endswith(spec_model.pack(client.values)))
+        self.assertEqual(self.server.command_json("run", "status", "parts")["runs"][0]["updates_accepted"], 15)
 
     def test_R20_R21_no_token_for_a_stranger_and_no_use_burnt(self):
         token = self.server.command_json("token", "create")["token"]

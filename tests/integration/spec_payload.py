@@ -7,7 +7,7 @@ import math
 import struct
 from typing import NamedTuple
 
-DENSE, THRESHOLD, INT_THRESHOLD, TOPK, TOPK_TENSOR, ASSIGNMENT = 1, 2, 3, 4, 5, 6
+DENSE, THRESHOLD, INT_THRESHOLD, TOPK, TOPK_TENSOR, ASSIGNMENT, PARTS = 1, 2, 3, 4, 5, 6, 10
 GROUP = 64
 PLAIN = 31
 LEVEL_MAX = 1 << 20
@@ -415,6 +415,11 @@ def decode(payload):
         values.update(zip((start + i for i in indices), levels))
     need(data.at == len(payload), "bytes after the end")
     return Payload(kind, d, k, shift, lam, values)
+
+
+def parts_encode(parts):
+    """A payload in parts of payloads and their sizes d."""
+    return bytes([PARTS | 1 << 4]) + varint(sum(d for _, d in parts)) + b"".join(varint(len(part)) + part for part, _ in parts)
 
 
 # The integer threshold codec under error feedback.

@@ -167,6 +167,7 @@ static void test_wrong_parts_are_refused_for_their_reason(void **state)
         {"right", HEAD TWO THREE FOUR, FL_OK},
         {"another version", "2a09" TWO THREE FOUR, FL_ERR_VERSION},
         {"bitmap flag", "9a09" TWO THREE FOUR, FL_ERR_FORMAT},
+        {"adaptive flag", "5a09" TWO THREE FOUR, FL_ERR_FORMAT},
         {"another size", "1a0a" TWO THREE FOUR, FL_ERR_SHAPE},
         {"a part too few", HEAD TWO THREE, FL_ERR_TRUNCATED},
         {"a part too many", HEAD TWO THREE FOUR FOUR, FL_ERR_FORMAT},
