@@ -49,40 +49,45 @@ static enum fl_status write_taken(const struct fl_kernels *kernels, const struct
     return st ? st : fl_taken_write(kernels, &head, taken, payload);
 }
 
-/* Each tensor's step by itself, and the payload as one that is checked as a whole. */
+/* A step while it goes from tensor to tensor. */
+struct step {
+    const struct fl_kernels *kernels;
+    const float *delta, *residual;
+    float *ret_residual;
+    struct fl_payload whole;
+};
+
+static enum fl_status step_part(void *user, const struct fl_codec_params *own, size_t start, size_t elems,
+                                struct fl_buf *out)
+{
+    struct step *step = user;
+    struct fl_payload part;
+    enum fl_status st =
+        fl_error_feedback_step(step->kernels, own, step->delta + start, step->residual + start, elems, out,
+                               step->ret_residual + start, &part);
+    if (!st)
+        fl_parts_note(&step->whole, &part);
+    return st;
+}
+
+/* Each tensor's step by itself. Its part is checked there, so the whole need not be once more. */
 static enum fl_status step_parts(const struct fl_kernels *kernels, const struct fl_codec_params *params,
                                  const float *delta, const float *residual, size_t dim,
                                  struct fl_buf *payload, float *ret_residual, struct fl_payload *ret_payload)
 {
-    size_t before = payload->size, elems;
-    struct fl_parts_states states;
-    struct fl_buf part;
-    fl_parts_states_begin(&states, params);
-    fl_buf_init(&part, payload->limit);
+    size_t before = payload->size;
+    struct step step = {kernels, delta, residual, ret_residual, {.kind = FL_PAYLOAD_PARTS, .dim = dim}};
     enum fl_status st = fl_codec_params_check(params, dim);
     if (!st)
-        st = fl_parts_write_head(dim, payload);
-    for (size_t i = 0, at = 0; !st && i < params->tensor_count; at += elems, i++) {
-        struct fl_codec_params own = fl_parts_params(params, i);
-        struct fl_payload checked;
-        elems = fl_codec_tensor_elems(own.tensors);
-        fl_buf_clear(&part);
-        fl_parts_states_give(&states, &own);
-        st = fl_error_feedback_step(kernels, &own, delta + at, residual + at, elems, &part, ret_residual + at,
-                                    &checked);
-        if (!st)
-            st = fl_parts_states_take(&states);
-        if (!st)
-            st = fl_parts_write(fl_buf_view(&part), payload);
-    }
-    fl_parts_states_done(&states);
-    fl_buf_done(&part);
-    if (!st)
-        st = fl_payload_check(params, dim, (struct fl_bytes){payload->data + before, payload->size - before},
-                              ret_payload);
-    if (st)
+        st = fl_parts_make(params, dim, step_part, &step, payload, &step.whole.bodies_at);
+    if (st) {
         fl_buf_truncate(payload, before);
-    return st;
+        return st;
+    }
+    step.whole.params = *params;
+    step.whole.bytes = (struct fl_bytes){payload->data + before, payload->size - before};
+    *ret_payload = step.whole;
+    return FL_OK;
 }
 
 enum fl_status fl_error_feedback_step(const struct fl_kernels *kernels, const struct fl_codec_params *params,

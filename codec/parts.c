@@ -19,21 +19,6 @@ struct fl_codec_params fl_parts_params(const struct fl_codec_params *params, siz
     return part;
 }
 
-/* --- writing --- */
-
-enum fl_status fl_parts_write_head(size_t dim, struct fl_buf *out)
-{
-    uint8_t first = FL_PAYLOAD_PARTS | FL_LAYOUT_VERSION << 4;
-    enum fl_status st = fl_buf_append(out, &first, 1);
-    return st ? st : fl_varint_put(out, dim);
-}
-
-enum fl_status fl_parts_write(struct fl_bytes part, struct fl_buf *out)
-{
-    enum fl_status st = fl_varint_put(out, part.size);
-    return st ? st : fl_buf_append(out, part.data, part.size);
-}
-
 /* --- what the parts keep --- */
 
 /* Cuts the next part's state off; none when there is no whole one. */
@@ -47,9 +32,17 @@ static struct fl_bytes next_state(struct fl_bytes *states)
     return state;
 }
 
-void fl_parts_states_begin(struct fl_parts_states *states, const struct fl_codec_params *params)
+/* What the codec keeps of each part (codec/state.h), while a payload is made. */
+struct states {
+    const struct fl_codec_state *whole; /* NULL: nothing is kept */
+    struct fl_bytes left;               /* of what was kept: the parts to come */
+    struct fl_buf next;                 /* of the part at hand */
+    struct fl_codec_state own;
+};
+
+static void states_begin(struct states *states, const struct fl_codec_params *params)
 {
-    *states = (struct fl_parts_states){0};
+    *states = (struct states){0};
     if (!params->state || !fl_codec_keeps_state(fl_codec_find_id((unsigned)params->id)))
         return;
     states->whole = params->state;
@@ -58,7 +51,8 @@ void fl_parts_states_begin(struct fl_parts_states *states, const struct fl_codec
     fl_buf_init(&states->next, params->state->next->limit);
 }
 
-void fl_parts_states_give(struct fl_parts_states *states, struct fl_codec_params *part)
+/* Gives the next part a state of its own, if it keeps one. */
+static void states_give(struct states *states, struct fl_codec_params *part)
 {
     part->state = NULL;
     fl_buf_clear(&states->next);
@@ -68,7 +62,8 @@ void fl_parts_states_give(struct fl_parts_states *states, struct fl_codec_params
     part->state = &states->own;
 }
 
-enum fl_status fl_parts_states_take(struct fl_parts_states *states)
+/* What the part leaves joins what all leave. */
+static enum fl_status states_take(struct states *states)
 {
     uint8_t size[4];
     if (!states->next.size)
@@ -76,11 +71,6 @@ enum fl_status fl_parts_states_take(struct fl_parts_states *states)
     fl_store_le32(size, (uint32_t)states->next.size);
     enum fl_status st = fl_buf_append(states->whole->next, size, sizeof size);
     return st ? st : fl_buf_append(states->whole->next, states->next.data, states->next.size);
-}
-
-void fl_parts_states_done(struct fl_parts_states *states)
-{
-    fl_buf_done(&states->next);
 }
 
 int fl_parts_state_fits(const struct fl_codec_params *params, struct fl_bytes state)
@@ -94,29 +84,68 @@ int fl_parts_state_fits(const struct fl_codec_params *params, struct fl_bytes st
     return !state.size;
 }
 
+/* --- writing --- */
+
+void fl_parts_note(struct fl_payload *whole, const struct fl_payload *part)
+{
+    whole->count += part->count;
+    whole->sum_squares += part->sum_squares;
+    whole->max_abs = fmaxf(whole->max_abs, part->max_abs);
+}
+
+static enum fl_status write_part(struct fl_bytes part, struct fl_buf *out)
+{
+    enum fl_status st = fl_varint_put(out, part.size);
+    return st ? st : fl_buf_append(out, part.data, part.size);
+}
+
+enum fl_status fl_parts_make(const struct fl_codec_params *params, size_t dim, fl_part_fn fn, void *user,
+                             struct fl_buf *out, size_t *ret_bodies_at)
+{
+    uint8_t first = FL_PAYLOAD_PARTS | FL_LAYOUT_VERSION << 4;
+    size_t before = out->size, elems;
+    struct states states;
+    struct fl_buf part;
+    states_begin(&states, params);
+    fl_buf_init(&part, out->limit);
+    enum fl_status st = fl_buf_append(out, &first, 1);
+    if (!st)
+        st = fl_varint_put(out, dim);
+    *ret_bodies_at = out->size - before;
+    for (size_t i = 0, start = 0; !st && i < params->tensor_count; start += elems, i++) {
+        struct fl_codec_params own = fl_parts_params(params, i);
+        elems = fl_codec_tensor_elems(own.tensors);
+        fl_buf_clear(&part);
+        states_give(&states, &own);
+        st = fn(user, &own, start, elems, &part);
+        if (!st)
+            st = states_take(&states);
+        if (!st)
+            st = write_part(fl_buf_view(&part), out);
+    }
+    fl_buf_done(&states.next);
+    fl_buf_done(&part);
+    return st;
+}
+
+struct encoding {
+    const struct fl_kernels *kernels;
+    const float *p;
+};
+
+static enum fl_status encode_part(void *user, const struct fl_codec_params *own, size_t start, size_t elems,
+                                  struct fl_buf *out)
+{
+    const struct encoding *encoding = user;
+    return fl_codec_encode(encoding->kernels, own, encoding->p + start, elems, out);
+}
+
 enum fl_status fl_parts_encode(const struct fl_kernels *kernels, const struct fl_codec_params *params,
                                const float *p, size_t dim, struct fl_buf *payload)
 {
-    struct fl_parts_states states;
-    struct fl_buf part;
-    fl_parts_states_begin(&states, params);
-    fl_buf_init(&part, payload->limit);
-    enum fl_status st = fl_parts_write_head(dim, payload);
-    for (size_t i = 0; !st && i < params->tensor_count; i++) {
-        struct fl_codec_params own = fl_parts_params(params, i);
-        size_t elems = fl_codec_tensor_elems(own.tensors);
-        fl_buf_clear(&part);
-        fl_parts_states_give(&states, &own);
-        st = fl_codec_encode(kernels, &own, p, elems, &part);
-        if (!st)
-            st = fl_parts_states_take(&states);
-        if (!st)
-            st = fl_parts_write(fl_buf_view(&part), payload);
-        p += elems;
-    }
-    fl_parts_states_done(&states);
-    fl_buf_done(&part);
-    return st;
+    struct encoding encoding = {kernels, p};
+    size_t bodies_at;
+    return fl_parts_make(params, dim, encode_part, &encoding, payload, &bodies_at);
 }
 
 /* --- reading --- */
@@ -146,9 +175,7 @@ enum fl_status fl_parts_check(const struct fl_codec_params *params, struct fl_cu
             st = fl_payload_check(&own, fl_codec_tensor_elems(own.tensors), bytes, &part);
         if (st)
             return st;
-        payload->count += part.count;
-        payload->sum_squares += part.sum_squares;
-        payload->max_abs = fmaxf(payload->max_abs, part.max_abs);
+        fl_parts_note(payload, &part);
     }
     return fl_cursor_left(cursor) ? FL_ERR_FORMAT : FL_OK;
 }

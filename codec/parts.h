@@ -19,26 +19,20 @@
  * codec's, with that tensor alone and a seed of its own. Borrows the tensor. */
 struct fl_codec_params fl_parts_params(const struct fl_codec_params *params, size_t i);
 
-/* Appends the header of a payload in parts, and a part that is a payload. FL_ERR_NOMEM, FL_ERR_LIMIT; out may
- * hold a piece on failure. */
-FL_MUST_CHECK enum fl_status fl_parts_write_head(size_t dim, struct fl_buf *out);
-FL_MUST_CHECK enum fl_status fl_parts_write(struct fl_bytes part, struct fl_buf *out);
+/* Appends the payload of one part: tensor own->tensors, which is elements start to start + elems. */
+typedef enum fl_status (*fl_part_fn)(void *user, const struct fl_codec_params *own, size_t start,
+                                     size_t elems, struct fl_buf *out);
 
 /*
- * What the codec keeps of each part (codec/state.h), while a payload is made: begin once; give before a part,
- * whose params then have a state of their own, and take after it; done in any case. Nothing happens where
- * params have no state, or for a part that keeps none. FL_ERR_NOMEM, FL_ERR_LIMIT.
+ * Appends a payload in parts, which fn makes one after the other, each with the state that its codec kept of
+ * it (codec/state.h). params: checked. ret_bodies_at: where in it the parts begin. fn's failure, FL_ERR_NOMEM
+ * or FL_ERR_LIMIT; out may hold a piece then.
  */
-struct fl_parts_states {
-    const struct fl_codec_state *whole;
-    struct fl_bytes left; /* of what was kept: the parts to come */
-    struct fl_buf next;   /* of the part at hand */
-    struct fl_codec_state own;
-};
-void fl_parts_states_begin(struct fl_parts_states *states, const struct fl_codec_params *params);
-void fl_parts_states_give(struct fl_parts_states *states, struct fl_codec_params *part);
-FL_MUST_CHECK enum fl_status fl_parts_states_take(struct fl_parts_states *states);
-void fl_parts_states_done(struct fl_parts_states *states);
+FL_MUST_CHECK enum fl_status fl_parts_make(const struct fl_codec_params *params, size_t dim, fl_part_fn fn,
+                                           void *user, struct fl_buf *out, size_t *ret_bodies_at);
+
+/* Adds what is known of a checked part to what is known of all: count, sum of squares, largest magnitude. */
+void fl_parts_note(struct fl_payload *whole, const struct fl_payload *part);
 
 /* fl_codec_state_fits() for dense_below > 0. */
 int fl_parts_state_fits(const struct fl_codec_params *params, struct fl_bytes state);

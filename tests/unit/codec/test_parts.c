@@ -112,7 +112,7 @@ static void test_R25_sent_and_residual_add_up_in_parts(void **state)
         memset(residual, 0, sizeof residual);
         for (uint64_t round = 0; round < 3 * BORDERS; round++) {
             struct fl_codec_params params = in_parts(&sample_params[c], borders[round % BORDERS]);
-            struct fl_payload payload;
+            struct fl_payload payload, checked;
             struct fl_buf buf, plain_buf;
             fl_buf_init(&buf, 1 << 20);
             fl_buf_init(&plain_buf, 1 << 20);
@@ -122,6 +122,11 @@ static void test_R25_sent_and_residual_add_up_in_parts(void **state)
                                               plain, &payload));
             assert_ok(fl_error_feedback_step(fl_kernels_pick(), &params, delta, kept, SAMPLE_DIM, &buf,
                                              residual, &payload));
+            assert_ok(fl_payload_check(&params, SAMPLE_DIM, fl_buf_view(&buf), &checked));
+            assert_true(payload.kind == checked.kind && payload.dim == checked.dim &&
+                        payload.count == checked.count && payload.max_abs == checked.max_abs &&
+                        payload.sum_squares == checked.sum_squares &&
+                        fl_bytes_equal(payload.bytes, checked.bytes));
             assert_true(fl_bytes_equal(fl_buf_view(&buf), fl_buf_view(&plain_buf)));
             assert_memory_equal(residual, plain, sizeof plain);
             fl_payload_decode(&payload, q);
