@@ -58,13 +58,14 @@ static enum fl_status select_levels(const struct fl_kernels *kernels, const stru
     return st;
 }
 
-static enum fl_status select_rounded(const struct fl_codec_params *params, const float *p, size_t dim,
-                                     struct survivors *ret)
+static enum fl_status select_rounded(const struct fl_kernels *kernels, const struct fl_codec_params *params,
+                                     const float *p, size_t dim, struct survivors *ret)
 {
-    size_t count = fl_rounding_levels(p, dim, params->step_log2, params->seed, NULL, NULL);
+    size_t count = fl_rounding_levels(kernels, p, dim, params->step_log2, params->seed, NULL, NULL);
     enum fl_status st = survivors_init(ret, count);
     if (!st && count)
-        ret->count = fl_rounding_levels(p, dim, params->step_log2, params->seed, ret->indices, ret->words);
+        ret->count =
+            fl_rounding_levels(kernels, p, dim, params->step_log2, params->seed, ret->indices, ret->words);
     return st;
 }
 
@@ -92,7 +93,7 @@ static enum fl_status select_survivors(const struct fl_kernels *kernels, const s
     case FL_CODEC_INT_THRESHOLD:
         return select_levels(kernels, params, p, dim, ret);
     case FL_CODEC_ROUND_RANDOM:
-        return select_rounded(params, p, dim, ret);
+        return select_rounded(kernels, params, p, dim, ret);
     case FL_CODEC_TOPK:
         return select_top(p, &(struct fl_codec_tensor){dim, 1}, 1, params->ratio, ret);
     case FL_CODEC_TOPK_TENSOR:
@@ -193,12 +194,11 @@ enum fl_status fl_encode_natural(const struct fl_kernels *kernels, const struct 
                                  const float *p, size_t dim, struct fl_buf *payload)
 {
     uint32_t words[FL_SUPPORT_GROUP];
-    (void)kernels;
     enum fl_status st = fl_coded_write_head(
         &(struct fl_coded_head){.dim = dim, .support = FL_SUPPORT_ALL, .values = FL_VALUES_NATURAL}, payload);
     for (size_t at = 0, size; !st && at < dim; at += size) {
         size = dim - at < FL_SUPPORT_GROUP ? dim - at : FL_SUPPORT_GROUP;
-        fl_rounding_natural(p + at, size, at, params->seed, words);
+        fl_rounding_natural(kernels, p + at, size, at, params->seed, words);
         st = fl_values_write_words(FL_VALUES_NATURAL, words, size, payload);
     }
     return st;

@@ -1,8 +1,7 @@
 #include "codec/quantise.h"
 
-#include <math.h>
-
-#include "codec/draw.h"
+/* Elements that random words are drawn for at once. */
+#define BATCH 512
 
 /* Largest i <= count - 2 with table[i] <= r, 0 when there is none. */
 static size_t below(const struct fl_quantise_levels *levels, float r)
@@ -16,21 +15,15 @@ static size_t below(const struct fl_quantise_levels *levels, float r)
     return low;
 }
 
-/* Of 2^32 words, how many round r up from table[i]: 0 for r below the table, 2^32 from table[i + 1] on. */
-static uint64_t words_up(const struct fl_quantise_levels *levels, size_t i, float r)
+void fl_quantise_stochastic(const struct fl_kernels *kernels, const struct fl_quantise_levels *levels,
+                            const float *v, float norm, size_t n, uint64_t first,
+                            const struct fl_kernels_draw *draw, uint8_t *ret_indices)
 {
-    double a = levels->table[i], c = levels->table[i + 1];
-    return (uint64_t)(fmax(0, fmin(1, (r - a) / (c - a))) * 0x1p32);
-}
-
-void fl_quantise_stochastic(const struct fl_quantise_levels *levels, const float *v, float norm, size_t n,
-                            uint64_t first, const struct fl_quantise_draw *draw, uint8_t *ret_indices)
-{
-    struct fl_draw words = {.seed = draw->seed, .round = draw->round, .purpose = draw->purpose};
-    for (size_t i = 0; i < n; i++) {
-        float r = v[i] / norm;
-        size_t low = below(levels, r);
-        ret_indices[i] = (uint8_t)(low + (fl_draw_word(&words, first + i) < words_up(levels, low, r)));
+    uint32_t words[BATCH];
+    for (size_t at = 0, size; at < n; at += size) {
+        size = n - at < BATCH ? n - at : BATCH;
+        kernels->draw(draw, first + at, size, words);
+        kernels->round_table(levels->table, levels->count, v + at, norm, words, size, ret_indices + at);
     }
 }
 

@@ -4,23 +4,12 @@
  * (codec/huffman.h). Nothing here allocates or fails.
  *
  * Bit for bit the same on every machine: r = v / norm in float32, then float64 without contraction, random
- * words of a counter (base/random.h) compared as integers.
+ * words of a counter (kernels/kernels.h) compared as integers.
  */
 #ifndef FL_CODEC_QUANTISE_H
 #define FL_CODEC_QUANTISE_H
 
-#include <stddef.h>
-#include <stdint.h>
-
-/*
- * Where a vector's random numbers come from (codec/draw.h). Distinct clients, rounds and uses must differ in
- * one of the three, or their errors do not average out.
- */
-struct fl_quantise_draw {
-    uint64_t seed;
-    uint32_t round;
-    uint32_t purpose; /* keeps two uses of one seed in one round apart, e.g. the tensor or the stage */
-};
+#include "kernels/kernels.h"
 
 /* A set of levels as fl_levels_table makes it: strictly increasing, in [-1, 1]. Borrowed. */
 struct fl_quantise_levels {
@@ -36,8 +25,9 @@ struct fl_quantise_levels {
  * the whole. Source: Alistarh et al., "QSGD", NeurIPS 2017, section 3.1, for any levels: Faghri et al.,
  * NeurIPS 2020, section 2.
  */
-void fl_quantise_stochastic(const struct fl_quantise_levels *levels, const float *v, float norm, size_t n,
-                            uint64_t first, const struct fl_quantise_draw *draw, uint8_t *ret_indices);
+void fl_quantise_stochastic(const struct fl_kernels *kernels, const struct fl_quantise_levels *levels,
+                            const float *v, float norm, size_t n, uint64_t first,
+                            const struct fl_kernels_draw *draw, uint8_t *ret_indices);
 
 /* The nearest level, the lower one when two are equally far. Else as above; not unbiased. */
 void fl_quantise_nearest(const struct fl_quantise_levels *levels, const float *v, float norm, size_t n,

@@ -25,6 +25,7 @@ enum rounding { ROUND_SIGN, ROUND_NEAREST, ROUND_RANDOM };
 
 /* A vector on its way through a quantiser. */
 struct work {
+    const struct fl_kernels *kernels;
     const struct fl_codec_params *params;
     const float *values; /* shape (count): p, or the survivors */
     size_t count, bucket, buckets;
@@ -263,7 +264,7 @@ static enum fl_status bucket_scale(const struct work *work, enum scale scale, do
 static void bucket_codes(const struct work *work, enum rounding rounding, size_t first, size_t n, float scale)
 {
     const struct fl_quantise_levels levels = {work->table, work->level_count};
-    const struct fl_quantise_draw draw = {.seed = work->params->seed};
+    const struct fl_kernels_draw draw = {.seed = work->params->seed};
     const float *v = work->values + first;
     uint8_t *codes = work->codes + first;
     float norm = scale > 0 ? scale : 1;
@@ -276,7 +277,7 @@ static void bucket_codes(const struct work *work, enum rounding rounding, size_t
         fl_quantise_nearest(&levels, v, norm, n, codes);
         break;
     case ROUND_RANDOM:
-        fl_quantise_stochastic(&levels, v, norm, n, first, &draw, codes);
+        fl_quantise_stochastic(work->kernels, &levels, v, norm, n, first, &draw, codes);
         break;
     }
 }
@@ -366,8 +367,7 @@ out:
 enum fl_status fl_quantiser_encode(const struct fl_kernels *kernels, const struct fl_codec_params *params,
                                    const float *p, size_t dim, struct fl_buf *payload)
 {
-    struct work work = {.params = params, .values = p, .count = dim};
-    (void)kernels;
+    struct work work = {.kernels = kernels, .params = params, .values = p, .count = dim};
     return fl_codec_find_id(params->id)->support == FL_SUPPORT_ALL ? encode_all(&work, payload)
                                                                    : encode_largest(&work, payload);
 }

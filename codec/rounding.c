@@ -2,49 +2,56 @@
 
 #include <math.h>
 
-#include "codec/draw.h"
-#include "codec/floats.h"
-#include "codec/grid.h"
+#include "codec/codec.h"
 
-#define MANTISSA    0x7fffffu
-#define POWER_MOST  0x7f000000u /* 2^127 */
-#define POWER_SHIFT 23
+/* Elements that random words are drawn for at once. */
+#define BATCH 512
 
-static int32_t random_level(float p, double inverse_step, uint32_t word)
+/* Of n levels those that are not 0, brought to the front, and their positions; there is room for n. Without a
+ * branch, which would be guessed wrongly where some are sent. Returns how many. */
+static size_t keep_others_than_0(uint32_t *levels, size_t n, uint32_t *ret_positions)
 {
-    double x = fabs((double)p) * inverse_step, low = floor(x);
-    if (low >= (double)FL_CODEC_LEVEL_MAX)
-        return p < 0 ? -FL_CODEC_LEVEL_MAX : FL_CODEC_LEVEL_MAX;
-    int32_t magnitude = (int32_t)low + (word < (uint32_t)((x - low) * 0x1p32));
-    return p < 0 ? -magnitude : magnitude;
-}
-
-size_t fl_rounding_levels(const float *p, size_t n, int step_log2, uint64_t seed, uint32_t *ret_indices,
-                          uint32_t *ret_levels)
-{
-    struct fl_draw draw = {.seed = seed};
-    float ceiling = fl_grid_ceiling(step_log2);
-    double inverse_step = ldexp(1.0, -step_log2);
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
-        int32_t level = fabsf(p[i]) < ceiling ? random_level(p[i], inverse_step, fl_draw_word(&draw, i)) : 0;
-        if (level && ret_indices) {
-            ret_indices[count] = (uint32_t)i;
-            ret_levels[count] = (uint32_t)level;
-        }
+        uint32_t level = levels[i];
+        levels[count] = level;
+        ret_positions[count] = (uint32_t)i;
         count += level != 0;
     }
     return count;
 }
 
-void fl_rounding_natural(const float *p, size_t n, uint64_t first, uint64_t seed, uint32_t *ret_words)
+size_t fl_rounding_levels(const struct fl_kernels *kernels, const float *p, size_t n, int step_log2,
+                          uint64_t seed, uint32_t *ret_indices, uint32_t *ret_levels)
 {
-    struct fl_draw draw = {.seed = seed};
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits = fl_float_bits(p[i]), magnitude = bits & FL_FLOAT_MAGNITUDE;
-        uint32_t up = fl_draw_word(&draw, first + i) < (magnitude & MANTISSA) << (32 - POWER_SHIFT);
-        uint32_t power = (magnitude & ~MANTISSA) + (up << POWER_SHIFT);
-        power = power > POWER_MOST ? POWER_MOST : power;
-        ret_words[i] = power ? (bits & ~FL_FLOAT_MAGNITUDE) | power : 0;
+    const struct fl_kernels_draw draw = {.seed = seed};
+    const struct fl_kernels_grid grid = {.step = ldexpf(1, step_log2),
+                                         .inverse_step = ldexpf(1, -step_log2),
+                                         .level_most = (float)FL_CODEC_LEVEL_MAX};
+    uint32_t words[BATCH], levels[BATCH];
+    size_t count = 0;
+    for (size_t at = 0, size; at < n; at += size) {
+        size = n - at < BATCH ? n - at : BATCH;
+        kernels->draw(&draw, at, size, words);
+        kernels->round_levels(p + at, words, size, &grid, levels);
+        size_t kept = keep_others_than_0(levels, size, words);
+        for (size_t i = 0; ret_indices && i < kept; i++) {
+            ret_indices[count + i] = (uint32_t)at + words[i];
+            ret_levels[count + i] = levels[i];
+        }
+        count += kept;
+    }
+    return count;
+}
+
+void fl_rounding_natural(const struct fl_kernels *kernels, const float *p, size_t n, uint64_t first,
+                         uint64_t seed, uint32_t *ret_words)
+{
+    const struct fl_kernels_draw draw = {.seed = seed};
+    uint32_t words[BATCH];
+    for (size_t at = 0, size; at < n; at += size) {
+        size = n - at < BATCH ? n - at : BATCH;
+        kernels->draw(&draw, first + at, size, words);
+        kernels->round_powers(p + at, words, size, ret_words + at);
     }
 }

@@ -1,13 +1,12 @@
 /*
  * Rounding at random to the two neighbours of a number, with the right mean: to a power-of-two grid, and to
  * powers of two. Not for tables of levels (codec/quantise.h) nor for bytes. Nothing here allocates or fails,
- * and every machine gives the same bits: words of a counter (codec/draw.h) are compared as integers.
+ * and every machine gives the same bits: words of a counter (kernels/kernels.h) are compared as integers.
  */
 #ifndef FL_CODEC_ROUNDING_H
 #define FL_CODEC_ROUNDING_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "kernels/kernels.h"
 
 /*
  * Levels of p on the grid of step s = 2^step_log2, without a dead zone: with x = |p| / s, exact in float64,
@@ -23,8 +22,8 @@
  * Writes the indices of levels that are not 0, in increasing order, and those levels as int32 in two's
  * complement, unless both arrays are NULL; returns how many. p: finite, shape (n).
  */
-size_t fl_rounding_levels(const float *p, size_t n, int step_log2, uint64_t seed, uint32_t *ret_indices,
-                          uint32_t *ret_levels);
+size_t fl_rounding_levels(const struct fl_kernels *kernels, const float *p, size_t n, int step_log2,
+                          uint64_t seed, uint32_t *ret_indices, uint32_t *ret_levels);
 
 /*
  * The float32 bits of p[i] rounded to a power of two: |p| = m 2^e, 1 <= m < 2, goes up with probability
@@ -33,6 +32,7 @@ size_t fl_rounding_levels(const float *p, size_t n, int step_log2, uint64_t seed
  * -0. first: index of p[0] in the whole vector. p: finite, shape (n).
  * Source: Horvath et al. 2019, "Natural compression"; algorithms.md section 7.1.
  */
-void fl_rounding_natural(const float *p, size_t n, uint64_t first, uint64_t seed, uint32_t *ret_words);
+void fl_rounding_natural(const struct fl_kernels *kernels, const float *p, size_t n, uint64_t first,
+                         uint64_t seed, uint32_t *ret_words);
 
 #endif

@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include "kernels/avx2_moves.h"
+#include "kernels/rounding.h"
 #include "kernels/runs.h"
 #include "kernels/take.h"
 
@@ -258,6 +259,88 @@ static size_t add_pack(const float *a, const float *b, float *ret_p, size_t n, u
                                                 ret_bitmap + i / 64, ret_words + count, worst);
 }
 
+static __m256i xor_of(__m256i a, __m256i b, uint32_t c)
+{
+    return _mm256_xor_si256(_mm256_xor_si256(a, b), _mm256_set1_epi64x(c));
+}
+
+/* Four blocks at once, a word of each in the lower half of 4 lanes; what is in the upper halves, neither a
+ * product nor the outcome looks at. */
+static void draw_groups(const struct fl_kernels_draw *draw, uint64_t block, size_t n, uint32_t *ret_words)
+{
+    const __m256i m0 = _mm256_set1_epi64x(FL_PHILOX_M0), m1 = _mm256_set1_epi64x(FL_PHILOX_M1),
+                  order = _mm256_setr_epi64x(0, 2, 1, 3); /* so that unpacking sorts them */
+    for (size_t i = 0; i < n; i += 16, block += 4) {
+        uint32_t k0 = (uint32_t)draw->seed, k1 = (uint32_t)(draw->seed >> 32);
+        __m256i c0 = _mm256_add_epi64(_mm256_set1_epi64x((long long)block), order),
+                c1 = _mm256_srli_epi64(c0, 32), c2 = _mm256_set1_epi64x(draw->round),
+                c3 = _mm256_set1_epi64x(draw->purpose);
+        for (int round = 0; round < FL_PHILOX_ROUNDS; round++, k0 += FL_PHILOX_W0, k1 += FL_PHILOX_W1) {
+            __m256i p0 = _mm256_mul_epu32(c0, m0), p1 = _mm256_mul_epu32(c2, m1);
+            c0 = xor_of(_mm256_srli_epi64(p1, 32), c1, k0);
+            c1 = p1;
+            c2 = xor_of(_mm256_srli_epi64(p0, 32), c3, k1);
+            c3 = p0;
+        }
+        __m256i first = _mm256_blend_epi32(c0, _mm256_slli_epi64(c1, 32), 0xaa),
+                second = _mm256_blend_epi32(c2, _mm256_slli_epi64(c3, 32), 0xaa);
+        _mm256_storeu_si256((__m256i *)(ret_words + i), _mm256_unpacklo_epi64(first, second));
+        _mm256_storeu_si256((__m256i *)(ret_words + i + 8), _mm256_unpackhi_epi64(first, second));
+    }
+}
+
+static void draw(const struct fl_kernels_draw *draw, uint64_t first, size_t n, uint32_t *ret_words)
+{
+    fl_draw_by_groups(draw_groups, 16, draw, first, n, ret_words);
+}
+
+/* 1 in the lanes of 4 that go up from a to c: fl_round_table() for them. */
+static __m128i go_up(__m128 r, __m128 a, __m128 c, __m128i words)
+{
+    __m256d low = _mm256_cvtps_pd(a);
+    __m256d share =
+        _mm256_div_pd(_mm256_sub_pd(_mm256_cvtps_pd(r), low), _mm256_sub_pd(_mm256_cvtps_pd(c), low));
+    share = _mm256_min_pd(_mm256_max_pd(share, _mm256_setzero_pd()), _mm256_set1_pd(1));
+    /* as signed numbers, 2^31 lower */
+    __m256d word = _mm256_cvtepi32_pd(_mm_xor_si128(words, _mm_set1_epi32(INT32_MIN)));
+    __m256d up = _mm256_cmp_pd(_mm256_add_pd(word, _mm256_set1_pd(0x1p31 + 1)),
+                               _mm256_mul_pd(share, _mm256_set1_pd(0x1p32)), _CMP_LE_OQ);
+    __m256i lanes =
+        _mm256_permutevar8x32_epi32(_mm256_castpd_si256(up), _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6));
+    return _mm_srli_epi32(_mm256_castsi256_si128(lanes), 31);
+}
+
+/* A table that fits a register; gathering from memory is slower than fl_round_table(). */
+static void round_table(const float *table, size_t count, const float *v, float norm, const uint32_t *words,
+                        size_t n, uint8_t *ret_indices)
+{
+    float eight[8] = {0};
+    size_t i = 0, whole = count <= 8 ? n / 8 * 8 : 0;
+    memcpy(eight, table, (count <= 8 ? count : 8) * sizeof *table);
+    __m256 levels = _mm256_loadu_ps(eight), norms = _mm256_set1_ps(norm);
+    for (; i < whole; i += 8) {
+        __m256 r = _mm256_div_ps(_mm256_loadu_ps(v + i), norms);
+        __m256i low = _mm256_setzero_si256(), word = _mm256_loadu_si256((const __m256i *)(words + i));
+        for (int size = (int)count - 1; size > 1; size -= size / 2) {
+            __m256i half = _mm256_set1_epi32(size / 2);
+            __m256 level = _mm256_permutevar8x32_ps(levels, _mm256_add_epi32(low, half));
+            __m256 reached = _mm256_cmp_ps(level, r, _CMP_LE_OQ);
+            low = _mm256_add_epi32(low, _mm256_and_si256(half, _mm256_castps_si256(reached)));
+        }
+        __m256 a = _mm256_permutevar8x32_ps(levels, low),
+               c = _mm256_permutevar8x32_ps(levels, _mm256_add_epi32(low, _mm256_set1_epi32(1)));
+        __m128i first = _mm_add_epi32(_mm256_castsi256_si128(low),
+                                      go_up(_mm256_castps256_ps128(r), _mm256_castps256_ps128(a),
+                                            _mm256_castps256_ps128(c), _mm256_castsi256_si128(word)));
+        __m128i second = _mm_add_epi32(_mm256_extracti128_si256(low, 1),
+                                       go_up(_mm256_extractf128_ps(r, 1), _mm256_extractf128_ps(a, 1),
+                                             _mm256_extractf128_ps(c, 1), _mm256_extracti128_si256(word, 1)));
+        __m128i bytes = _mm_packus_epi16(_mm_packus_epi32(first, second), _mm_setzero_si128());
+        _mm_storel_epi64((__m128i *)(ret_indices + i), bytes);
+    }
+    fl_round_table(table, count, v + i, norm, words + i, n - i, ret_indices + i);
+}
+
 const struct fl_kernels fl_kernels_avx2 = {
     .name = "avx2",
     .add = add,
@@ -271,5 +354,9 @@ const struct fl_kernels fl_kernels_avx2 = {
     .add_list = add_list,
     .add_pack = add_pack,
     .list_bits = fl_take_list,
+    .draw = draw,
+    .round_levels = fl_round_levels,
+    .round_powers = fl_round_powers,
+    .round_table = round_table,
 };
 #endif

@@ -3,6 +3,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#include "kernels/rounding.h"
 #include "kernels/runs.h"
 #include "kernels/take.h"
 
@@ -228,6 +229,75 @@ static size_t add_pack(const float *a, const float *b, float *ret_p, size_t n, u
                                                 ret_bitmap + i / 64, ret_words + count, worst);
 }
 
+/* Eight blocks at once, a word of each in the lower half of 8 lanes; what is in the upper halves, neither a
+ * product nor the outcome looks at. */
+static void draw_groups(const struct fl_kernels_draw *draw, uint64_t block, size_t n, uint32_t *ret_words)
+{
+    const __m512i m0 = _mm512_set1_epi64(FL_PHILOX_M0), m1 = _mm512_set1_epi64(FL_PHILOX_M1),
+                  order = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7); /* so that unpacking sorts them */
+    for (size_t i = 0; i < n; i += 32, block += 8) {
+        uint32_t k0 = (uint32_t)draw->seed, k1 = (uint32_t)(draw->seed >> 32);
+        __m512i c0 = _mm512_add_epi64(_mm512_set1_epi64((long long)block), order),
+                c1 = _mm512_srli_epi64(c0, 32), c2 = _mm512_set1_epi64(draw->round),
+                c3 = _mm512_set1_epi64(draw->purpose);
+        for (int round = 0; round < FL_PHILOX_ROUNDS; round++, k0 += FL_PHILOX_W0, k1 += FL_PHILOX_W1) {
+            __m512i p0 = _mm512_mul_epu32(c0, m0), p1 = _mm512_mul_epu32(c2, m1);
+            c0 = _mm512_ternarylogic_epi64(_mm512_srli_epi64(p1, 32), c1, _mm512_set1_epi64(k0), 0x96);
+            c1 = p1;
+            c2 = _mm512_ternarylogic_epi64(_mm512_srli_epi64(p0, 32), c3, _mm512_set1_epi64(k1), 0x96);
+            c3 = p0;
+        }
+        __m512i first = _mm512_mask_mov_epi32(c0, 0xaaaa, _mm512_slli_epi64(c1, 32)),
+                second = _mm512_mask_mov_epi32(c2, 0xaaaa, _mm512_slli_epi64(c3, 32));
+        _mm512_storeu_si512(ret_words + i, _mm512_unpacklo_epi64(first, second));
+        _mm512_storeu_si512(ret_words + i + 16, _mm512_unpackhi_epi64(first, second));
+    }
+}
+
+static void draw(const struct fl_kernels_draw *draw, uint64_t first, size_t n, uint32_t *ret_words)
+{
+    fl_draw_by_groups(draw_groups, 32, draw, first, n, ret_words);
+}
+
+/* Which of 8 go up from a to c: fl_round_table() for them. */
+static __mmask8 go_up(__m256 r, __m256 a, __m256 c, __m256i words)
+{
+    __m512d low = _mm512_cvtps_pd(a), one = _mm512_set1_pd(1);
+    __m512d share =
+        _mm512_div_pd(_mm512_sub_pd(_mm512_cvtps_pd(r), low), _mm512_sub_pd(_mm512_cvtps_pd(c), low));
+    share = _mm512_min_pd(_mm512_max_pd(share, _mm512_setzero_pd()), one);
+    return _mm512_cmp_pd_mask(_mm512_add_pd(_mm512_cvtepu32_pd(words), one),
+                              _mm512_mul_pd(share, _mm512_set1_pd(0x1p32)), _CMP_LE_OQ);
+}
+
+/* A table that fits a register; gathering from memory is slower than fl_round_table(). */
+static void round_table(const float *table, size_t count, const float *v, float norm, const uint32_t *words,
+                        size_t n, uint8_t *ret_indices)
+{
+    size_t i = 0, whole = count <= 16 ? n / 16 * 16 : 0;
+    __mmask16 there = count < 16 ? (__mmask16)((1u << count) - 1) : 0xffff;
+    __m512 levels = _mm512_maskz_loadu_ps(there, table), norms = _mm512_set1_ps(norm);
+    for (; i < whole; i += 16) {
+        __m512 r = _mm512_div_ps(_mm512_loadu_ps(v + i), norms);
+        __m512i low = _mm512_setzero_si512(), word = _mm512_loadu_si512(words + i);
+        for (int size = (int)count - 1; size > 1; size -= size / 2) {
+            __m512i half = _mm512_set1_epi32(size / 2), middle = _mm512_add_epi32(low, half);
+            low = _mm512_mask_mov_epi32(
+                low, _mm512_cmp_ps_mask(_mm512_permutexvar_ps(middle, levels), r, _CMP_LE_OQ), middle);
+        }
+        __m512 a = _mm512_permutexvar_ps(low, levels),
+               c = _mm512_permutexvar_ps(_mm512_add_epi32(low, _mm512_set1_epi32(1)), levels);
+        __mmask16 up = (__mmask16)(go_up(_mm512_castps512_ps256(r), _mm512_castps512_ps256(a),
+                                         _mm512_castps512_ps256(c), _mm512_castsi512_si256(word)) |
+                                   go_up(_mm512_extractf32x8_ps(r, 1), _mm512_extractf32x8_ps(a, 1),
+                                         _mm512_extractf32x8_ps(c, 1), _mm512_extracti32x8_epi32(word, 1))
+                                       << 8);
+        low = _mm512_mask_add_epi32(low, up, low, _mm512_set1_epi32(1));
+        _mm_storeu_si128((__m128i *)(ret_indices + i), _mm512_cvtepi32_epi8(low));
+    }
+    fl_round_table(table, count, v + i, norm, words + i, n - i, ret_indices + i);
+}
+
 const struct fl_kernels fl_kernels_avx512 = {
     .name = "avx512",
     .add = add,
@@ -241,5 +311,9 @@ const struct fl_kernels fl_kernels_avx512 = {
     .add_list = add_list,
     .add_pack = add_pack,
     .list_bits = fl_take_list,
+    .draw = draw,
+    .round_levels = fl_round_levels,
+    .round_powers = fl_round_powers,
+    .round_table = round_table,
 };
 #endif

@@ -24,6 +24,17 @@ struct fl_kernels_grid {
     float level_most;         /* an integer, at most 2^22 */
 };
 
+/*
+ * Where a vector's random words come from: element i takes word i mod 4 of the Philox4x32-10 block with key
+ * seed and counter (low and high half of i / 4, round, purpose), so that any element can be drawn alone.
+ * Distinct clients, rounds and uses must differ in one of the three, or their errors do not average out.
+ */
+struct fl_kernels_draw {
+    uint64_t seed;
+    uint32_t round;
+    uint32_t purpose; /* keeps two uses of one seed in one round apart, e.g. the tensor or the stage */
+};
+
 struct fl_kernels {
     const char *name; /* "portable", "avx2", "avx512", "neon" */
 
@@ -82,6 +93,25 @@ struct fl_kernels {
      * many. Room for FL_KERNELS_SLACK more, and expected, as in add_list. */
     size_t (*list_bits)(const uint64_t *bitmap, size_t words, uint32_t base, size_t expected,
                         uint32_t *ret_indices);
+
+    /* The random words of elements first to first + n - 1. */
+    void (*draw)(const struct fl_kernels_draw *draw, uint64_t first, size_t n, uint32_t *ret_words);
+
+    /* Rounding at random to a grid: with x = |p[i]| / step, 0 where |p[i]| >= 2^44 step, else
+     * sign(p[i]) min(floor(x) + (words[i] < floor(2^32 (x - floor(x)))), level_most) as
+     * int32. p must be finite. */
+    void (*round_levels)(const float *p, const uint32_t *words, size_t n, const struct fl_kernels_grid *grid,
+                         uint32_t *ret_levels);
+
+    /* Rounding at random to powers of two: the float32 bits of 2^e or 2^(e+1), |p[i]| = m 2^e, the upper
+     * where words[i] < 2^32 (m - 1); 0 or 2^-126 below that; at most 2^127; never -0. p must be finite. */
+    void (*round_powers)(const float *p, const uint32_t *words, size_t n, uint32_t *ret_bits);
+
+    /* Rounding at random to a table of 2 to 256 growing levels: with r = v[i] / norm in float32 and, in
+     * float64, its share (r - a) / (c - a) between neighbours a <= r < c, cut to 0..1, the index of c where
+     * words[i] < floor(2^32 share), else that of a. v finite, norm > 0. */
+    void (*round_table)(const float *table, size_t count, const float *v, float norm, const uint32_t *words,
+                        size_t n, uint8_t *ret_indices);
 };
 
 /* The fastest table this machine can run; never NULL. With FL_KERNELS=NAME in the environment it is that one

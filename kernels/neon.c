@@ -3,6 +3,7 @@
 #if defined(__aarch64__)
 #include <arm_neon.h>
 
+#include "kernels/rounding.h"
 #include "kernels/runs.h"
 #include "kernels/take.h"
 
@@ -175,6 +176,37 @@ static size_t add_pack(const float *a, const float *b, float *ret_p, size_t n, u
                                                 ret_bitmap + i / 64, ret_words + count, worst);
 }
 
+static uint32x2_t xor_of(uint32x2_t a, uint32x2_t b, uint32_t c)
+{
+    return veor_u32(veor_u32(a, b), vdup_n_u32(c));
+}
+
+/* Two blocks at once. */
+static void draw_groups(const struct fl_kernels_draw *draw, uint64_t block, size_t n, uint32_t *ret_words)
+{
+    const uint32x2_t m0 = vdup_n_u32(FL_PHILOX_M0), m1 = vdup_n_u32(FL_PHILOX_M1);
+    const uint64x2_t order = {0, 1};
+    for (size_t i = 0; i < n; i += 8, block += 2) {
+        uint32_t k0 = (uint32_t)draw->seed, k1 = (uint32_t)(draw->seed >> 32);
+        uint64x2_t blocks = vaddq_u64(vdupq_n_u64(block), order);
+        uint32x2_t c0 = vmovn_u64(blocks), c1 = vshrn_n_u64(blocks, 32), c2 = vdup_n_u32(draw->round),
+                   c3 = vdup_n_u32(draw->purpose);
+        for (int round = 0; round < FL_PHILOX_ROUNDS; round++, k0 += FL_PHILOX_W0, k1 += FL_PHILOX_W1) {
+            uint64x2_t p0 = vmull_u32(c0, m0), p1 = vmull_u32(c2, m1);
+            c0 = xor_of(vshrn_n_u64(p1, 32), c1, k0);
+            c1 = vmovn_u64(p1);
+            c2 = xor_of(vshrn_n_u64(p0, 32), c3, k1);
+            c3 = vmovn_u64(p0);
+        }
+        vst4_u32(ret_words + i, (uint32x2x4_t){{c0, c1, c2, c3}}); /* word by word, block after block */
+    }
+}
+
+static void draw(const struct fl_kernels_draw *draw, uint64_t first, size_t n, uint32_t *ret_words)
+{
+    fl_draw_by_groups(draw_groups, 8, draw, first, n, ret_words);
+}
+
 const struct fl_kernels fl_kernels_neon = {
     .name = "neon",
     .add = add,
@@ -188,5 +220,9 @@ const struct fl_kernels fl_kernels_neon = {
     .add_list = add_list,
     .add_pack = add_pack,
     .list_bits = fl_take_list,
+    .draw = draw,
+    .round_levels = fl_round_levels,
+    .round_powers = fl_round_powers,
+    .round_table = fl_round_table,
 };
 #endif

@@ -1,6 +1,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/rounding.h"
 #include "kernels/runs.h"
 #include "kernels/take.h"
 
@@ -127,6 +128,20 @@ static size_t add_pack(const float *a, const float *b, float *ret_p, size_t n, u
     return count;
 }
 
+static void draw(const struct fl_kernels_draw *draw, uint64_t first, size_t n, uint32_t *ret_words)
+{
+    const uint32_t key[2] = {(uint32_t)draw->seed, (uint32_t)(draw->seed >> 32)};
+    for (size_t i = 0, size; i < n; i += size) {
+        uint64_t block = (first + i) / 4;
+        size_t word = (size_t)((first + i) % 4);
+        uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), draw->round, draw->purpose},
+                 words[4];
+        size = n - i < 4 - word ? n - i : 4 - word;
+        fl_philox_block(counter, key, words);
+        memcpy(ret_words + i, words + word, size * sizeof *words);
+    }
+}
+
 const struct fl_kernels fl_kernels_portable = {
     .name = "portable",
     .add = add,
@@ -140,4 +155,8 @@ const struct fl_kernels fl_kernels_portable = {
     .add_list = add_list,
     .add_pack = add_pack,
     .list_bits = fl_take_list,
+    .draw = draw,
+    .round_levels = fl_round_levels,
+    .round_powers = fl_round_powers,
+    .round_table = fl_round_table,
 };

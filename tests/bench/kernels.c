@@ -1,9 +1,13 @@
-/* The speed of error feedback, threshold and selection, against a plain a[i] += b[i] in the same run. */
+/* The speed of error feedback, threshold and selection, against a plain a[i] += b[i] in the same run, and of
+ * rounding at random. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench.h"
+#include "codec/levels.h"
+#include "codec/quantise.h"
+#include "codec/rounding.h"
 #include "codec/taken.h"
 #include "codec/topk.h"
 #include "measure.h"
@@ -19,6 +23,12 @@ struct bench {
     size_t elems; /* of those of m that are used */
     struct fl_taken taken;
 };
+
+/* So many elements, or all where there are fewer. */
+static size_t at_most(const struct bench *bench, size_t elems)
+{
+    return bench->m.options->elems < elems ? bench->m.options->elems : elems;
+}
 
 /* What is timed, on bench->m.delta and bench->m.residual. */
 typedef void (*timed_fn)(struct bench *bench, const void *what);
@@ -157,6 +167,64 @@ static void measure_top(struct bench *bench, size_t elems, double ratio)
     add_row(bench, "top-k, exact by radix, not fused", &top, run_plain_top, ratio, NAN);
 }
 
+/* --- rounding at random, with the drawing of its words --- */
+
+enum use { USE_DRAW, USE_GRID, USE_POWERS, USE_7_LEVELS, USE_255_LEVELS, USES };
+
+static const struct {
+    const char *name, *params;
+    size_t levels;
+} uses[USES] = {{"random words", "", 0},
+                {"rounding at random", "to a grid", 0},
+                {"rounding at random", "to powers of two", 0},
+                {"rounding at random", "to 7 levels", 7},
+                {"rounding at random", "to 255 levels", 255}};
+
+/* Seconds that a use of bench->m.delta takes; what comes out goes to bench->m.residual. */
+static double use_once(struct bench *bench, enum use use)
+{
+    const struct fl_kernels *kernels = bench->m.kernels;
+    const struct fl_kernels_draw draw = {.seed = 1};
+    uint32_t *words = (uint32_t *)(void *)bench->m.residual;
+    double values[FL_LEVELS_MAX];
+    float table[FL_LEVELS_MAX];
+    struct fl_quantise_levels levels = {table, uses[use].levels};
+    if (levels.count) {
+        fl_levels_uniform(levels.count, values);
+        fl_levels_table(values, levels.count, table);
+    }
+    double start = measure_now();
+    if (use == USE_DRAW)
+        kernels->draw(&draw, 0, bench->elems, words);
+    else if (use == USE_GRID)
+        fl_rounding_levels(kernels, bench->m.delta, bench->elems, 1, 1, NULL, NULL);
+    else if (use == USE_POWERS)
+        fl_rounding_natural(kernels, bench->m.delta, bench->elems, 0, 1, words);
+    else
+        fl_quantise_stochastic(kernels, &levels, bench->m.delta, 8, bench->elems, 0, &draw, (uint8_t *)words);
+    return measure_now() - start;
+}
+
+static void measure_rounding(struct bench *bench)
+{
+    bench->elems = at_most(bench, IN_CACHE);
+    for (int use = 0; use < USES; use++) {
+        double best = INFINITY;
+        for (uint64_t i = 0; i < repetitions(bench); i++) {
+            refill(bench, 1e-1, i);
+            best = fmin(best, use_once(bench, (enum use)use));
+        }
+        struct measure_row row = {.name = uses[use].name,
+                                  .unit = "ns an element",
+                                  .value = best / (double)bench->elems * 1e9,
+                                  .bound = NAN,
+                                  .ratio = NAN,
+                                  .target = NAN};
+        snprintf(row.params, sizeof row.params, "%s", uses[use].params);
+        measure_add(&bench->m.table, row);
+    }
+}
+
 static void measure_all(struct bench *bench)
 {
     if (bench->m.input) {
@@ -164,10 +232,10 @@ static void measure_all(struct bench *bench)
         return;
     }
     measure_thresholds(bench, bench->m.options->elems, "fused threshold, in memory", 0.95, 1);
-    measure_thresholds(bench, IN_CACHE, "fused threshold, in cache", 0.85, 1e-2);
-    size_t top = bench->m.options->elems < TOP_ELEMS ? bench->m.options->elems : TOP_ELEMS;
-    measure_top(bench, top, 1e-3);
-    measure_top(bench, top, 1e-2);
+    measure_thresholds(bench, at_most(bench, IN_CACHE), "fused threshold, in cache", 0.85, 1e-2);
+    measure_top(bench, at_most(bench, TOP_ELEMS), 1e-3);
+    measure_top(bench, at_most(bench, TOP_ELEMS), 1e-2);
+    measure_rounding(bench);
 }
 
 static int run(const struct fl_command_call *call)
@@ -186,7 +254,7 @@ static const struct fl_setting rows[] = {MEASURE_ROWS};
 
 const struct fl_command bench_kernels = {
     .words = "kernels",
-    .summary = "fused error feedback and top-k against the speed of memory",
+    .summary = "fused error feedback and top-k against the speed of memory; rounding at random",
     .options = rows,
     .option_count = sizeof rows / sizeof rows[0],
     .values_size = sizeof(struct measure_options),

@@ -62,14 +62,14 @@ static void test_every_element_by_definition(void **state)
     (void)state;
     static float v[N];
     static uint8_t found[N], nearest[N];
-    const struct fl_quantise_draw draw = {.seed = 0x123456789abcdef0, .round = 77, .purpose = 5};
+    const struct fl_kernels_draw draw = {.seed = 0x123456789abcdef0, .round = 77, .purpose = 5};
     const uint64_t first = (UINT64_C(1) << 34) - 1001; /* both halves of the counter change, not at a block */
     fill(v, N, 1);
     for (int which = 0; which < SETS; which++) {
         struct set set;
         pick_set(which, &set);
         float norm = 31;
-        fl_quantise_stochastic(&set.levels, v, norm, N, first, &draw, found);
+        fl_quantise_stochastic(fl_kernels_pick(), &set.levels, v, norm, N, first, &draw, found);
         fl_quantise_nearest(&set.levels, v, norm, N, nearest);
         for (size_t i = 0; i < N; i++) {
             uint64_t block = (first + i) / 4;
@@ -95,20 +95,20 @@ static void test_parts_are_the_whole(void **state)
     (void)state;
     static float v[N];
     static uint8_t whole[N], parts[N];
-    const struct fl_quantise_draw draw = {.seed = 1, .round = 2, .purpose = 3};
+    const struct fl_kernels_draw draw = {.seed = 1, .round = 2, .purpose = 3};
     struct set set;
     fill(v, N, 2);
     pick_set(3, &set);
-    fl_quantise_stochastic(&set.levels, v, 31, N, 0, &draw, whole);
+    fl_quantise_stochastic(fl_kernels_pick(), &set.levels, v, 31, N, 0, &draw, whole);
     for (size_t at = 0, size = 1; at < N; at += size, size = size * 2 + 1) {
         size_t n = size < N - at ? size : N - at;
-        fl_quantise_stochastic(&set.levels, v + at, 31, n, at, &draw, parts + at);
+        fl_quantise_stochastic(fl_kernels_pick(), &set.levels, v + at, 31, n, at, &draw, parts + at);
     }
     assert_memory_equal(parts, whole, N);
-    const struct fl_quantise_draw others[] = {{2, 2, 3}, {1, 3, 3}, {1, 2, 4}, {UINT64_C(1) << 32 | 1, 2, 3}};
+    const struct fl_kernels_draw others[] = {{2, 2, 3}, {1, 3, 3}, {1, 2, 4}, {UINT64_C(1) << 32 | 1, 2, 3}};
     for (int i = 0; i < 4; i++) {
         size_t different = 0;
-        fl_quantise_stochastic(&set.levels, v, 31, N, 0, &others[i], parts);
+        fl_quantise_stochastic(fl_kernels_pick(), &set.levels, v, 31, N, 0, &others[i], parts);
         for (size_t j = 0; j < N; j++)
             different += parts[j] != whole[j];
         assert_true(different > N / 10);
@@ -120,15 +120,15 @@ static void test_scale_does_not_matter(void **state)
     (void)state;
     static float v[N], scaled[N];
     static uint8_t one[N], two[N];
-    const struct fl_quantise_draw draw = {.seed = 4};
+    const struct fl_kernels_draw draw = {.seed = 4};
     struct set set;
     fill(v, N, 3);
     pick_set(2, &set);
-    fl_quantise_stochastic(&set.levels, v, 31, N, 0, &draw, one);
+    fl_quantise_stochastic(fl_kernels_pick(), &set.levels, v, 31, N, 0, &draw, one);
     for (int power = -90; power <= 110; power += 20) {
         for (int i = 0; i < N; i++)
             scaled[i] = ldexpf(v[i], power);
-        fl_quantise_stochastic(&set.levels, scaled, ldexpf(31, power), N, 0, &draw, two);
+        fl_quantise_stochastic(fl_kernels_pick(), &set.levels, scaled, ldexpf(31, power), N, 0, &draw, two);
         assert_memory_equal(one, two, N);
     }
 }
@@ -148,7 +148,8 @@ static void test_bits_are_the_same_everywhere(void **state)
          which++) { /* the sets whose levels need no rounded arithmetic of a library */
         struct set set;
         pick_set(which, &set);
-        fl_quantise_stochastic(&set.levels, v, 0.7f, N, 12345, &(struct fl_quantise_draw){6, 7, 8}, found);
+        fl_quantise_stochastic(fl_kernels_pick(), &set.levels, v, 0.7f, N, 12345,
+                               &(struct fl_kernels_draw){6, 7, 8}, found);
         for (int i = 0; i < N; i++)
             hash = (hash ^ found[i]) * UINT64_C(0x100000001b3);
     }
@@ -165,8 +166,8 @@ static void test_levels_stay_and_ends_hold(void **state)
         pick_set(which, &set);
         size_t count = set.levels.count;
         for (uint32_t round = 0; round < 50; round++) {
-            fl_quantise_stochastic(&set.levels, set.table, 1, count, 0,
-                                   &(struct fl_quantise_draw){1, round, 0}, found);
+            fl_quantise_stochastic(fl_kernels_pick(), &set.levels, set.table, 1, count, 0,
+                                   &(struct fl_kernels_draw){1, round, 0}, found);
             for (size_t i = 0; i < count; i++)
                 assert_int_equal(found[i], i);
         }
@@ -176,7 +177,8 @@ static void test_levels_stay_and_ends_hold(void **state)
             assert_true(decoded[i] == 2 * set.table[i]);
         static const float outside[] = {-1.5f, 2, -1e30f, 1e30f, INFINITY, -INFINITY};
         static const int upper[] = {0, 1, 0, 1, 1, 0};
-        fl_quantise_stochastic(&set.levels, outside, 1, 6, 0, &(struct fl_quantise_draw){1, 0, 0}, found);
+        fl_quantise_stochastic(fl_kernels_pick(), &set.levels, outside, 1, 6, 0,
+                               &(struct fl_kernels_draw){1, 0, 0}, found);
         for (int i = 0; i < 6; i++)
             assert_int_equal(found[i], upper[i] ? count - 1 : 0);
     }
@@ -222,7 +224,8 @@ static void check_moments(const struct set *set, float r, uint64_t seed)
     for (int i = 0; i < DRAWS; i++)
         v[i] = r;
     expect_moments(set, r, &variance, &spread);
-    fl_quantise_stochastic(&set->levels, v, 1, DRAWS, 0, &(struct fl_quantise_draw){seed, 0, 0}, found);
+    fl_quantise_stochastic(fl_kernels_pick(), &set->levels, v, 1, DRAWS, 0,
+                           &(struct fl_kernels_draw){seed, 0, 0}, found);
     for (int i = 0; i < DRAWS; i++) {
         double away = (double)set->table[found[i]] - r;
         sum += away;
@@ -263,8 +266,8 @@ static void test_qsgd_is_unbiased_and_within_its_bound(void **state)
         assert_ok(fl_bucket_norm(FL_NORM_L2, v, B, &norm));
         memset(sum, 0, sizeof sum);
         for (uint32_t round = 0; round < ROUNDS; round++) {
-            fl_quantise_stochastic(&set.levels, v, norm, B, 0, &(struct fl_quantise_draw){s, round, 1},
-                                   found);
+            fl_quantise_stochastic(fl_kernels_pick(), &set.levels, v, norm, B, 0,
+                                   &(struct fl_kernels_draw){s, round, 1}, found);
             fl_quantise_decode(&set.levels, found, norm, B, decoded);
             for (int i = 0; i < B; i++) {
                 sum[i] += decoded[i];
@@ -294,8 +297,8 @@ static void measure_error(const struct set *set, const float *v, size_t elems, s
         float norm;
         assert_ok(fl_bucket_norm(FL_NORM_L2, v, elems, &norm));
         double square = (double)norm * norm, variance, spread;
-        const struct fl_quantise_draw draw = {.seed = 9, .round = 1};
-        fl_quantise_stochastic(&set->levels, v, norm, elems, i * elems, &draw, found);
+        const struct fl_kernels_draw draw = {.seed = 9, .round = 1};
+        fl_quantise_stochastic(fl_kernels_pick(), &set->levels, v, norm, elems, i * elems, &draw, found);
         fl_quantise_decode(&set->levels, found, norm, elems, decoded);
         for (size_t j = 0; j < elems; j++) {
             expect_moments(set, v[j] / norm, &variance, &spread);

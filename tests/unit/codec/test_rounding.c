@@ -14,8 +14,8 @@
 static double level_of(float p, int step_log2, uint64_t seed)
 {
     uint32_t index = 9, level = 0;
-    size_t count = fl_rounding_levels(&p, 1, step_log2, seed, NULL, NULL);
-    assert_int_equal(fl_rounding_levels(&p, 1, step_log2, seed, &index, &level), count);
+    size_t count = fl_rounding_levels(fl_kernels_pick(), &p, 1, step_log2, seed, NULL, NULL);
+    assert_int_equal(fl_rounding_levels(fl_kernels_pick(), &p, 1, step_log2, seed, &index, &level), count);
     assert_true(count == 0 || (index == 0 && level != 0));
     return (int32_t)level;
 }
@@ -70,7 +70,7 @@ static void test_shares_on_the_grid(void **state)
 static uint32_t natural(float p, uint64_t seed)
 {
     uint32_t bits;
-    fl_rounding_natural(&p, 1, 0, seed, &bits);
+    fl_rounding_natural(fl_kernels_pick(), &p, 1, 0, seed, &bits);
     return bits;
 }
 
@@ -128,9 +128,10 @@ static void test_parts_give_the_same_as_the_whole(void **state)
     static uint32_t whole[DIM], parts[DIM];
     static const size_t cuts[] = {0, 1, 3, 64, 130, 999, DIM};
     sample_fill(p, DIM, 0.3, 1);
-    fl_rounding_natural(p, DIM, 0, 7, whole);
+    fl_rounding_natural(fl_kernels_pick(), p, DIM, 0, 7, whole);
     for (size_t i = 0; i + 1 < sizeof cuts / sizeof cuts[0]; i++)
-        fl_rounding_natural(p + cuts[i], cuts[i + 1] - cuts[i], cuts[i], 7, parts + cuts[i]);
+        fl_rounding_natural(fl_kernels_pick(), p + cuts[i], cuts[i + 1] - cuts[i], cuts[i], 7,
+                            parts + cuts[i]);
     assert_memory_equal(whole, parts, sizeof whole);
 }
 

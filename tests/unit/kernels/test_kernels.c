@@ -392,6 +392,133 @@ static void test_R17_publish_is_the_portable_one(void **state)
     }
 }
 
+static void test_random_words_are_those_of_the_counter(void **state)
+{
+    const struct fl_kernels *kernels = *state;
+    static const uint64_t firsts[] = {
+        0, 1, 3, 7, UINT64_C(1) << 20, (UINT64_C(1) << 34) - 133, UINT64_MAX / 2};
+    static const struct fl_kernels_draw draws[] = {
+        {0, 0, 0}, {0x123456789abcdef0, 77, 5}, {UINT64_MAX, UINT32_MAX, UINT32_MAX}};
+    static uint32_t got[MOST + 1];
+    for (size_t s = 0; s < SIZES * 7 * 3; s++) {
+        size_t n = sizes[s % SIZES];
+        uint64_t first = firsts[s / SIZES % 7];
+        const struct fl_kernels_draw *draw = &draws[s / SIZES / 7];
+        const uint32_t key[2] = {(uint32_t)draw->seed, (uint32_t)(draw->seed >> 32)};
+        got[n] = 0x5a5a;
+        kernels->draw(draw, first, n, got);
+        for (size_t i = 0; i < n; i++) {
+            uint64_t block = (first + i) / 4;
+            uint32_t words[4],
+                counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), draw->round, draw->purpose};
+            fl_philox(counter, key, words);
+            assert_int_equal(got[i], words[(first + i) % 4]);
+        }
+        assert_int_equal(got[n], 0x5a5a);
+    }
+}
+
+/* Words at random, and those that lie where a decision changes. */
+static void fill_words(uint32_t *words, size_t n, uint64_t stream)
+{
+    static const uint32_t edges[] = {0, 1, UINT32_MAX, UINT32_MAX - 1, 0x80000000u, 0x7fffffffu};
+    struct fl_random random;
+    fl_random_init(&random, 13, stream);
+    for (size_t i = 0; i < n; i++)
+        words[i] = i % 7 < 6 && i % 2 ? edges[i % 7] : fl_random_u32(&random);
+}
+
+static void test_levels_are_rounded_at_random(void **state)
+{
+    const struct fl_kernels *kernels = *state;
+    static float p[MOST];
+    static uint32_t words[MOST], got[MOST];
+    const float special[] = {0.0f, -0.0f, FLT_TRUE_MIN, -FLT_MIN, FLT_MAX, -FLT_MAX};
+    for (int step_log2 = -100; step_log2 <= 60; step_log2 += 5) {
+        float step = ldexpf(1, step_log2);
+        struct fl_kernels_grid grid = {step, 1 / step, 1 << 20};
+        for (size_t s = 0; s < SIZES; s++) {
+            fill_levels(p, sizes[s], step, 3);
+            fill_words(words, sizes[s], s);
+            for (size_t i = 5; i < sizes[s]; i += 9)
+                p[i] = i % 2 ? special[i % 6] : ldexpf(p[i], 20 - (int)(i % 60));
+            kernels->round_levels(p, words, sizes[s], &grid, got);
+            for (size_t i = 0; i < sizes[s]; i++) {
+                double x = fabs((double)p[i]) / step, low = floor(x);
+                double level = x >= 0x1p44 ? 0 : low + (words[i] < floor((x - low) * 0x1p32));
+                level = level > 1 << 20 ? 1 << 20 : level;
+                assert_true((int32_t)got[i] == (p[i] < 0 ? -level : level));
+            }
+        }
+    }
+}
+
+static void test_powers_of_two_are_rounded_at_random(void **state)
+{
+    const struct fl_kernels *kernels = *state;
+    static uint32_t bits[MOST], words[MOST], got[MOST];
+    static float p[MOST];
+    for (size_t s = 0; s < SIZES; s++) {
+        fill_words(bits, sizes[s], 1000 + s);
+        fill_words(words, sizes[s], s);
+        for (size_t i = 0; i < sizes[s]; i++) {
+            bits[i] = (bits[i] & 0x7f800000u) == 0x7f800000u ? bits[i] & ~0x40000000u : bits[i];
+            bits[i] = i % 5 ? bits[i] : bits[i] & 0x807fffffu; /* subnormal */
+        }
+        memcpy(p, bits, sizes[s] * 4);
+        kernels->round_powers(p, words, sizes[s], got);
+        for (size_t i = 0; i < sizes[s]; i++) {
+            int exponent;
+            double m = 2 * frexp(fabs((double)p[i]), &exponent), low = ldexp(1, exponent - 1);
+            if (fabsf(p[i]) < FLT_MIN) {
+                m = 1 + fabs((double)p[i]) / (double)FLT_MIN;
+                low = 0;
+            }
+            double high = low > 0 ? fmin(2 * low, 0x1p127) : (double)FLT_MIN;
+            float q = (float)copysign(words[i] < 0x1p32 * (m - 1) ? high : low, (double)p[i]);
+            q = q == 0 ? 0.0f : q;
+            assert_memory_equal(&got[i], &q, 4);
+        }
+    }
+}
+
+static void test_values_are_rounded_to_a_table_at_random(void **state)
+{
+    const struct fl_kernels *kernels = *state;
+    static const size_t counts[] = {2, 3, 4, 7, 15, 16, 17, 100, 255, 256};
+    static float v[MOST], table[256];
+    static uint32_t words[MOST];
+    static uint8_t got[MOST + 1];
+    struct fl_random random;
+    fl_random_init(&random, 15, 16);
+    for (size_t c = 0; c < 10; c++) {
+        table[0] = -1;
+        for (size_t i = 1; i < counts[c]; i++)
+            table[i] = table[i - 1] + (float)(fl_random_double(&random) * 2 / (double)counts[c]) + 0x1p-20f;
+        for (size_t s = 0; s < SIZES; s++) {
+            size_t n = sizes[s];
+            float norm = s % 3 ? 0.7f : 3e-38f;
+            fill_words(words, n, s);
+            for (size_t i = 0; i < n; i++) {
+                v[i] = (fl_random_float(&random) - 0.5f) * 2.2f * norm;
+                v[i] = i % 11 ? v[i] : table[i % counts[c]] * norm;
+            }
+            got[n] = 0x5a;
+            kernels->round_table(table, counts[c], v, norm, words, n, got);
+            for (size_t i = 0; i < n; i++) {
+                size_t low = counts[c] - 2;
+                float r = v[i] / norm;
+                while (low && table[low] > r)
+                    low--;
+                double share = ((double)r - table[low]) / ((double)table[low + 1] - table[low]);
+                share = fmax(0, fmin(1, share));
+                assert_int_equal(got[i], low + (words[i] < floor(share * 0x1p32)));
+            }
+            assert_int_equal(got[n], 0x5a);
+        }
+    }
+}
+
 static void test_tables_are_found_by_name(void **state)
 {
     const struct fl_kernels *kernels = *state;
@@ -429,6 +556,10 @@ static int run_all(const struct fl_kernels *kernels)
         CASE(test_added_and_packed),
         CASE(test_R8_levels_are_packed),
         CASE(test_bits_are_listed),
+        CASE(test_random_words_are_those_of_the_counter),
+        CASE(test_levels_are_rounded_at_random),
+        CASE(test_powers_of_two_are_rounded_at_random),
+        CASE(test_values_are_rounded_to_a_table_at_random),
         CASE(test_tables_are_found_by_name),
         CASE(test_the_environment_can_name_a_table),
     };
