@@ -117,6 +117,9 @@ static void admit(struct fl_block *block)
                               (unsigned)(number / blocks->x / blocks->y)};
     block->number = number;
     block->at_barrier = block->returned = block->votes = block->group_count = 0;
+    memset(block->gone, 0, sizeof block->gone);
+    if (fl_grid.block_threads % FL_EMU_WARP)
+        block->gone[fl_grid.block_threads / FL_EMU_WARP] = UINT32_MAX << fl_grid.block_threads % FL_EMU_WARP;
     block->order = fl_order_new();
     if (!block->order)
         fl_report_kernel(fl_grid.work->kernel, "no memory for a block");
@@ -178,6 +181,7 @@ static void end(struct fl_thread *self)
                          block->at_barrier, fl_grid.block_threads, block->file, block->line);
     fl_warp_check_return(self);
     self->state = FL_THREAD_RETURNED;
+    block->gone[self->number / FL_EMU_WARP] |= 1u << self->number % FL_EMU_WARP;
     self->fibre = NULL;
     fl_grid_progress();
     fl_tsan_release(&block->order->ended);

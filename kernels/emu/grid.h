@@ -66,7 +66,8 @@ struct fl_block {
     size_t shared_bytes;
     struct fl_order *order;
     struct fl_warp_group groups[FL_EMU_WARPS_MAX][FL_EMU_WARP]; /* no mask: not in use */
-    unsigned group_count; /* in use are none from here on, in each warp */
+    uint32_t gone[FL_EMU_WARPS_MAX]; /* lanes that have returned or do not exist, in each warp */
+    unsigned group_count;            /* in use are none from here on, in each warp */
     int live;
 };
 

@@ -60,7 +60,7 @@ void fl_emu_launch(const char *kernel, struct fl_emu_index blocks, struct fl_emu
 void fl_emu_check_pointer(const char *kernel, unsigned number, const void *pointer)
 {
     fl_runtime_enter();
-    if (pointer && !fl_memory_reachable(pointer, 0))
+    if (pointer && !fl_memory_reachable(pointer, 0) && !fl_memory_ends(pointer))
         fl_report_kernel(
             kernel, "argument %u is a pointer to memory of the host that is not pinned, or to none", number);
     fl_runtime_leave(cudaSuccess);

@@ -21,7 +21,7 @@ static struct piece *pieces;
 static struct piece *find(const void *memory)
 {
     for (struct piece *piece = pieces; piece; piece = piece->next) {
-        if ((const char *)memory >= piece->at && (const char *)memory <= piece->at + piece->bytes)
+        if ((const char *)memory >= piece->at && (const char *)memory < piece->at + piece->bytes)
             return piece;
     }
     return NULL;
@@ -35,6 +35,11 @@ static int holds(const struct piece *piece, const void *memory, size_t bytes)
 int fl_memory_reachable(const void *memory, size_t bytes)
 {
     return holds(find(memory), memory, bytes);
+}
+
+int fl_memory_ends(const void *memory)
+{
+    return find((const char *)memory - 1) != NULL;
 }
 
 static cudaError_t add_piece(void **ret_memory, size_t bytes, int pinned)

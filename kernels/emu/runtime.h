@@ -50,7 +50,11 @@ void fl_stream_queue(cudaStream_t stream, struct fl_task *task);
 void fl_stream_drain(cudaStream_t stream);
 void fl_stream_drain_all(void);
 
-/* 1 when a device can reach all bytes at memory: device memory, or pinned. */
+/* 1 when a device can reach all bytes at memory, and the first of them in any case: device memory, or pinned.
+ */
 int fl_memory_reachable(const void *memory, size_t bytes);
+
+/* 1 when such memory ends right before memory. */
+int fl_memory_ends(const void *memory);
 
 #endif

@@ -34,23 +34,22 @@ static struct fl_thread *lanes_of(const struct fl_thread *thread)
     return &thread->block->threads[thread->number - lane_of(thread)];
 }
 
-static void check_mask(const struct fl_thread *self, uint32_t mask, const char *file, int line)
+static void check_call(const struct fl_thread *self, const char *file, int line)
 {
-    const char *name = names[self->lane_call.operation];
-    unsigned lane = lane_of(self), base = self->number - lane;
-    if (!(mask >> lane & 1))
+    const struct fl_lane_call *call = &self->lane_call;
+    const char *name = names[call->operation];
+    unsigned lane = lane_of(self), width = (unsigned)call->width;
+    uint32_t gone = call->mask & self->block->gone[self->number / FL_EMU_WARP];
+    if (!(call->mask >> lane & 1))
         fl_report_thread(self, file, line, "%s with mask 0x%08x, in which its own lane %u is missing", name,
-                         mask, lane);
-    for (uint32_t left = mask; left; left &= left - 1) {
-        unsigned other = (unsigned)__builtin_ctz(left);
-        if (base + other >= fl_grid.block_threads)
-            fl_report_thread(self, file, line,
-                             "%s with mask 0x%08x, but there is no lane %u: the block has %u threads", name,
-                             mask, other, fl_grid.block_threads);
-        if (self->block->threads[base + other].state == FL_THREAD_RETURNED)
-            fl_report_thread(self, file, line, "%s with mask 0x%08x, but lane %u has returned", name, mask,
-                             other);
-    }
+                         call->mask, lane);
+    if (gone)
+        fl_report_thread(self, file, line,
+                         "%s with mask 0x%08x, but lanes 0x%08x have returned or do not exist", name,
+                         call->mask, gone);
+    if (width < 1 || width > FL_EMU_WARP || (width & (width - 1)))
+        fl_report_thread(self, file, line, "%s with width %d, which must be a power of two up to %u", name,
+                         call->width, FL_EMU_WARP);
 }
 
 /* The lane a shuffle reads from, by the rules of the CUDA C++ Programming Guide, "Warp Shuffle Functions". */
@@ -186,7 +185,7 @@ uint64_t fl_emu_warp(enum fl_emu_warp_operation operation, uint32_t mask, uint64
     self->lane_call = (struct fl_lane_call){operation, mask, value, source, width};
     self->file = file;
     self->line = line;
-    check_mask(self, mask, file, line);
+    check_call(self, file, line);
     struct fl_warp_group *group = group_of(self, mask);
     if (!group->arrived) {
         group->operation = operation;
