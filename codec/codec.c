@@ -4,6 +4,7 @@
 
 #include "codec/block_int.h"
 #include "codec/parts.h"
+#include "codec/sketched.h"
 #include "codec/state.h"
 
 static enum fl_status check_grid(const struct fl_codec_params *params, int finest_shift)
@@ -46,6 +47,7 @@ enum fl_status fl_codec_params_check(const struct fl_codec_params *params, size_
     if ((codec->uses_bits && (params->bits < 2 || params->bits > 8)) ||
         (codec->uses_bucket && (params->bucket < 1 || params->bucket > UINT32_MAX)) ||
         (codec->uses_rank && params->rank < 1) ||
+        (codec->kind == FL_PAYLOAD_SKETCHED && params->rank > FL_SKETCHED_RANK_MAX) ||
         (codec->id == FL_CODEC_BLOCK_INT && params->contributors > FL_BLOCK_INT_CONTRIBUTORS_MAX))
         return FL_ERR_RANGE;
     enum fl_status st = FL_OK;

@@ -52,6 +52,8 @@ enum fl_codec_id {
     FL_CODEC_THRESHOLD_SAMPLED, /* hard threshold, lambda from a sample of each vector for k coordinates */
     FL_CODEC_ADAQS,             /* this one and the next: codec/quantiser.h */
     FL_CODEC_DQSGD,
+    FL_CODEC_SKETCH, /* this one and the next: codec/sketched.h */
+    FL_CODEC_SKETCH_BLOCK,
 };
 
 /* What is promised of q, the decoded payload of p (algorithms.md section 0). */

@@ -10,6 +10,7 @@
 #include "codec/layout.h"
 #include "codec/parts.h"
 #include "codec/reader.h"
+#include "codec/sketched.h"
 
 static enum fl_status check_size(const struct fl_cursor *cursor, uint64_t size)
 {
@@ -191,6 +192,8 @@ static enum fl_status check_header(const struct fl_codec_params *params, size_t 
         return fl_parts_check(params, cursor, payload);
     if (payload->kind == FL_PAYLOAD_FACTORED)
         return fl_factored_check_head(params, cursor, payload);
+    if (payload->kind == FL_PAYLOAD_SKETCHED)
+        return fl_sketched_check_head(params, cursor, payload);
     if (payload->kind == FL_PAYLOAD_CODED)
         return fl_coded_check_head(params, most_coordinates(params, dim), cursor, payload);
     count = dim;
@@ -242,8 +245,8 @@ enum fl_status fl_payload_open(const struct fl_codec_params *params, size_t dim,
     struct fl_payload payload = {.bytes = bytes, .kind = kind, .dim = dim};
     struct fl_cursor cursor = {.bytes = bytes};
     enum fl_status st = check_header(params, dim, &cursor, &payload);
-    if (!st && kind != FL_PAYLOAD_CODED && kind != FL_PAYLOAD_FACTORED && kind != FL_PAYLOAD_PARTS)
-        st = check_layout(&payload, &cursor); /* those three have found where all lies */
+    if (!st && (kind < FL_PAYLOAD_CODED || kind == FL_PAYLOAD_SUPPORT))
+        st = check_layout(&payload, &cursor); /* the others have found where all lies */
     if (!st)
         *ret_payload = payload;
     return st;

@@ -22,11 +22,12 @@ enum fl_payload_kind {
     FL_PAYLOAD_INT_THRESHOLD = 3,
     FL_PAYLOAD_TOPK = 4,
     FL_PAYLOAD_TOPK_TENSOR = 5,
-    FL_PAYLOAD_ASSIGN = 6,   /* a sparse assignment (downlink delta): values replace. No codec of params. */
-    FL_PAYLOAD_CODED = 7,    /* a support and values in one of several forms */
-    FL_PAYLOAD_SUPPORT = 8,  /* coordinates without values: inside kind 7 only */
-    FL_PAYLOAD_FACTORED = 9, /* each tensor as factors of low rank, or as it is */
-    FL_PAYLOAD_PARTS = 10,   /* a payload of another kind for each tensor */
+    FL_PAYLOAD_ASSIGN = 6,    /* a sparse assignment (downlink delta): values replace. No codec of params. */
+    FL_PAYLOAD_CODED = 7,     /* a support and values in one of several forms */
+    FL_PAYLOAD_SUPPORT = 8,   /* coordinates without values: inside kind 7 only */
+    FL_PAYLOAD_FACTORED = 9,  /* each tensor as factors of low rank, or as it is */
+    FL_PAYLOAD_PARTS = 10,    /* a payload of another kind for each tensor */
+    FL_PAYLOAD_SKETCHED = 11, /* a count sketch, and exact values where it says */
 };
 
 /* Kind 7: which coordinates the values belong to. */

@@ -9,6 +9,7 @@
 #include "codec/grid.h"
 #include "codec/layout.h"
 #include "codec/parts.h"
+#include "codec/sketched.h"
 
 /* One range as the directory tells it. */
 struct range {
@@ -196,6 +197,8 @@ enum fl_status fl_payload_walk(const struct fl_payload *payload, uint64_t begin,
         return fl_coded_walk(payload, end, fn, user);
     if (payload->kind == FL_PAYLOAD_PARTS)
         return fl_parts_walk(payload, begin, end, fn, user);
+    if (payload->kind == FL_PAYLOAD_SKETCHED)
+        return fl_sketched_walk(payload, end, fn, user);
     if (!payload->count)
         return FL_OK;
     if (payload->adaptive)

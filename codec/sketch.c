@@ -4,20 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/random.h"
-
-#define PRIME       ((UINT64_C(1) << 61) - 1)
 #define LEVEL_LIMIT 0x1p52
 
 typedef unsigned __int128 wide;
-
-/* a b + c mod P, for a, b, c < P. */
-static uint64_t multiply_add(uint64_t a, uint64_t b, uint64_t c)
-{
-    wide product = (wide)a * b + c;
-    uint64_t folded = (uint64_t)(product & PRIME) + (uint64_t)(product >> 61);
-    return folded >= PRIME ? folded - PRIME : folded;
-}
 
 /* The hash of one block in one row: its first column, and a sign for each of its elements as a bit. */
 struct place {
@@ -27,13 +16,8 @@ struct place {
 
 static struct place locate_block(const struct fl_sketch *sketch, unsigned row, uint64_t block)
 {
-    const uint64_t *a = sketch->hash[row];
-    uint64_t groups = sketch->shape.columns / sketch->shape.block;
-    uint64_t group = (uint64_t)((wide)multiply_add(a[0], block, a[1]) * groups >> 61);
-    uint64_t signs = multiply_add(a[2], block, a[3]);
-    signs = multiply_add(signs, block, a[4]);
-    signs = multiply_add(signs, block, a[5]);
-    return (struct place){(size_t)group * sketch->shape.block, signs};
+    return (struct place){fl_sketch_column(&sketch->hash, fl_sketch_spot(&sketch->hash, row, block)),
+                          fl_sketch_signs(&sketch->hash, row, block)};
 }
 
 static int64_t with_sign(int64_t level, uint64_t signs, size_t lane)
@@ -81,12 +65,7 @@ enum fl_status fl_sketch_new(const struct fl_sketch_shape *shape, struct fl_sket
         fl_sketch_free(sketch);
         return FL_ERR_NOMEM;
     }
-    for (unsigned row = 0; row < shape->rows; row++) {
-        struct fl_random random;
-        fl_random_init(&random, shape->seed, row);
-        for (size_t i = 0; i < 6; i++)
-            sketch->hash[row][i] = fl_random_below(&random, PRIME);
-    }
+    fl_sketch_hash_init(&sketch->hash, shape->columns, shape->block, shape->rows, shape->seed);
     *ret_sketch = sketch;
     return FL_OK;
 }

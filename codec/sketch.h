@@ -26,8 +26,8 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "codec/sketch_hash.h"
 
-#define FL_SKETCH_ROWS_MAX  63
 #define FL_SKETCH_BLOCK_MAX 16
 /* No cell ever exceeds this: the sum of |round(v / unit)| over all that was inserted is kept below it. */
 #define FL_SKETCH_LOAD_MAX (UINT64_C(1) << 62)
@@ -46,7 +46,7 @@ struct fl_sketch {
     struct fl_sketch_shape shape;
     int64_t *cells; /* shape (rows, columns), row-major, in units */
     uint64_t load;  /* bound on every |cell|: sum of |units| inserted */
-    uint64_t hash[FL_SKETCH_ROWS_MAX][6];
+    struct fl_sketch_hash hash;
 };
 
 /*

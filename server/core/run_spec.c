@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "codec/codec.h"
+#include "codec/sketched.h"
 #include "protocol/routes.h"
 
 /* Sum of all steps that the server may take, server_rate x rounds: with FL_INTAKE_VALUE_MAX (intake.c) it
@@ -55,6 +55,8 @@ static enum fl_status check_codec(const struct fl_run_spec *spec, char *ret_reas
         return refuse(ret_reason, "codec.bucket must be at least 1");
     if (codec->uses_rank && spec->codec.rank < 1)
         return refuse(ret_reason, "codec.rank must be at least 1");
+    if (codec->kind == FL_PAYLOAD_SKETCHED && spec->codec.rank > FL_SKETCHED_RANK_MAX)
+        return refuse(ret_reason, "codec.rank must be at most 31 for a sketch, which has 2 rank + 1 rows");
     if (all_tensors_are_dense(spec))
         return refuse(ret_reason,
                       "codec.dense_below is more than the parameters of the model's largest tensor, so "

@@ -32,6 +32,7 @@ static inline void fuzz_codec_read(const uint8_t *data, struct fuzz_codec *codec
                                              .ratio = data[8] / 255.0,
                                              .bits = 3,
                                              .bucket = 64,
+                                             .rank = 1,
                                              .dense_below = data[0] & 128 ? codec->dim / 3 + 1 : 0,
                                              .tensors = codec->tensors,
                                              .tensor_count = 2};

@@ -39,7 +39,8 @@ def agreed(case):
     shapes = [tuple(int(n) for n in shape.split("x")) for shape in case.get("shapes", "").split()]
     rank = int(case["rank"]) if "rank" in case else None
     contributors = int(case.get("contributors", 1))
-    return dict(dense_below=int(case.get("dense_below", 0)), contributors=contributors, shapes=shapes, rank=rank, codec=codec, d=int(d), lam=lam, step=step, ratio=ratio, tensors=tensors)
+    bits = int(case["bits"]) if "bits" in case else None
+    return dict(bits=bits, dense_below=int(case.get("dense_below", 0)), contributors=contributors, shapes=shapes, rank=rank, codec=codec, d=int(d), lam=lam, step=step, ratio=ratio, tensors=tensors)
 
 
 def philox(seed, block):
@@ -105,6 +106,22 @@ def block_int(p, size, n):
     return {i: v for i, v in out.items() if v}
 
 
+def sketched(p, d, shape, seed):
+    """What a count sketch of p finds, and others from the seed."""
+    _, rows, block, bits, columns, count = shape
+    sketch = wire.Sketch(rows, columns, block, seed)
+    square, unit = sum(v * v for v in p.values()), Fraction(2) ** -149
+    while count * (2 * unit) ** 2 <= square and unit < Fraction(2) ** 127:
+        unit *= 2
+    counters, most = [0] * (rows * columns), (1 << bits - 1) - 1
+    for i, v in p.items():
+        for at, sign in sketch.places(i):
+            counters[at] += sign * math.floor(abs(v) / unit + Fraction(1, 2)) * (1 if v > 0 else -1)
+    magnitudes = sketch.magnitudes(d, [max(-most, min(most, counter)) for counter in counters])
+    heavy = sorted((i for i in range(d) if magnitudes[i]), key=lambda i: (-magnitudes[i], i))[:count]
+    return {i: p[i] for i in sketch.indices(d, heavy, count) if i in p}
+
+
 def compress_parts(p, codec, shapes, dense_below, **agreed):
     """Each tensor by itself, small ones as they are."""
     out, start = {}, 0
@@ -117,13 +134,15 @@ def compress_parts(p, codec, shapes, dense_below, **agreed):
     return out
 
 
-def compress(p, codec, d, lam, step, ratio, tensors, seed, bucket, contributors, sent, **_):
+def compress(p, codec, d, lam, step, ratio, tensors, seed, bucket, contributors, sent, bits, rank, **_):
     """The output by the definition of the codec; p and the result map index to Fraction, zeros left out."""
     if codec in ("round-random", "natural"):
         out = {i: round_random(v, step, seed, i) if codec == "round-random" else natural(v, seed, i) for i, v in p.items()}
         return {i: v for i, v in out.items() if v}
     if codec in wire.ESTIMATED:  # how many is the encoder's choice; which ones is not
         return top(p, sent)
+    if codec in wire.BLOCKS:
+        return sketched(p, d, wire.sketch_shape(codec, d, ratio, bits, rank), seed)
     if codec == "block-int":
         return block_int(p, bucket, contributors)
     if codec in ("topk-bf16", "topk-fp16"):

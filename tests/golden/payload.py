@@ -3,7 +3,7 @@
     decode(payload) -> Payload(codec, d, lam, step, items)
 
 items is a list of (index, level) for the grid codec and (index, float) for all others; codec is its name, or
-for kind 7 the pair of its forms; lam and step are exact Fractions, or None where the codec has none. Anything that breaks the format raises Refused.
+for kind 7 the pair of its forms, for kind 11 the shape of its table; lam and step are exact Fractions, or None where the codec has none. Anything that breaks the format raises Refused.
 What was agreed outside the payload (ratio, tensors) is checked by decode_agreed().
 """
 import math
@@ -11,7 +11,9 @@ import struct
 from collections import namedtuple
 from fractions import Fraction
 
-DENSE, THRESHOLD, INT_THRESHOLD, TOPK, TOPK_TENSOR, ASSIGN, CODED, SUPPORT, FACTORED, PARTS = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+from check_supports import Stream, random_k
+
+DENSE, THRESHOLD, INT_THRESHOLD, TOPK, TOPK_TENSOR, ASSIGN, CODED, SUPPORT, FACTORED, PARTS, SKETCHED = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 NAMES = {DENSE: "dense", THRESHOLD: "threshold", INT_THRESHOLD: "int-threshold", TOPK: "topk",
          TOPK_TENSOR: "topk-tensor", ASSIGN: "assign", CODED: "coded"}
 ALL, LISTED = 0, 1  # supports of kind 7
@@ -27,6 +29,8 @@ LEVEL_MAX = 1 << 20
 GROUP = 64
 PLAIN = 31
 INT_MAX = (1 << 31) - 1
+PRIME = (1 << 61) - 1
+BLOCKS = {"sketch": 1, "sketch-block": 16}  # neighbours hashed together
 
 Payload = namedtuple("Payload", "codec d lam step items")
 
@@ -258,7 +262,7 @@ def single(value):
     try:
         return struct.unpack("<f", struct.pack("<f", value))[0]
     except OverflowError:
-        return math.inf
+        return math.copysign(math.inf, value)
 
 
 def huffman_lengths(data, size):
@@ -362,17 +366,76 @@ def decode_coded(d, rest):
     return forms, list(zip(indices, coded_values(rest, values, len(indices))))
 
 
+class Sketch:
+    """The hash of a count sketch's rows, and estimates from its counters."""
+
+    def __init__(self, rows, columns, block, seed):
+        self.rows, self.columns, self.block, self.seed = rows, columns, block, seed
+        streams = [Stream(seed, row) for row in range(rows)]
+        self.coefficients = [[stream.below(PRIME) for _ in range(6)] for stream in streams]
+
+    def places(self, i):
+        """For each row the number of a counter and a sign."""
+        number, lane = divmod(i, self.block)
+        for row, (a1, a2, a3, a4, a5, a6) in enumerate(self.coefficients):
+            column = ((a1 * number + a2) % PRIME * (self.columns // self.block) >> 61) * self.block + lane
+            signs = (((a3 * number + a4) * number + a5) * number + a6) % PRIME
+            yield row * self.columns + column, -1 if signs >> lane & 1 else 1
+
+    def magnitudes(self, d, counters):
+        return [abs(sorted(sign * counters[at] for at, sign in self.places(i))[self.rows // 2]) for i in range(d)]
+
+    def indices(self, d, heavy, count):
+        """The heavy ones, and others from the seed by their ranks among the rest."""
+        taken = set(heavy)
+        others = [i for i in range(d) if i not in taken]
+        ranks = random_k(len(others), count - len(taken), ~self.seed & (1 << 64) - 1)
+        return sorted(taken | {others[rank] for rank in ranks})
+
+
+def decode_sketched(d, rest):
+    """Kind 11: its table's shape, and items (index, float)."""
+    rows, block, width = rest.take(3)
+    columns = rest.varint()
+    need(rows % 2 and rows <= 63 and 2 <= width <= 8, "rows or bits out of range")
+    need(1 <= block <= 16 and columns and columns % block == 0 and columns < 1 << 32, "block or columns out of range")
+    sketch = Sketch(rows, columns, block, int.from_bytes(rest.take(8), "little"))
+    bits = Bits(rest.take(-(-rows * columns * width // 8)))
+    half = 1 << width - 1
+    counters = [(bits.number(width) ^ half) - half for _ in range(rows * columns)]
+    bits.finish()
+    need(min(counters) > -half, "a counter without an opposite")
+    count, heavy, ties = rest.varint(), rest.varint(), rest.varint()
+    least = rest.take(1)[0]
+    need(heavy <= count <= d and ties <= heavy and least < half, "count, heavy ones, ties or least out of range")
+    need(bool(heavy) == bool(ties) == bool(least), "heavy ones without a magnitude")
+    magnitudes = sketch.magnitudes(d, counters) if least else []
+    equal = [i for i, size in enumerate(magnitudes) if size == least]
+    found = [i for i, size in enumerate(magnitudes) if size > least] + equal[:ties]
+    need(len(found) == heavy and len(equal) >= ties, "not as many heavy ones as are said")
+    values = floats(rest.take(4 * count))
+    need(rest.left() == 0, "bytes left over")
+    return ("sketched", rows, block, width, columns, count), list(zip(sketch.indices(d, found, count), values))
+
+
+def sketch_shape(codec, d, ratio, bits, rank):
+    """What is agreed of a sketched payload."""
+    rows, block, count = 2 * rank + 1, BLOCKS[codec], top_count(ratio, d)
+    columns = max(5 * min(count, d // rows // 5) // block, 1) * block
+    return "sketched", rows, block, bits, columns, count
+
+
 def decode(payload, inside=False):
     rest = Bytes(bytes(payload))
     first = rest.take(1)[0]
     kind, version, adaptive, bitmap = first & 15, first >> 4 & 3, first >> 6 & 1, first >> 7
     need(version == 1, "unknown version")
-    need(kind == SUPPORT if inside else kind in NAMES, "unknown kind")
+    need(kind == SUPPORT if inside else kind in NAMES or kind == SKETCHED, "unknown kind")
     d = rest.varint()
     need(1 <= d < 1 << 32, "d out of range")
-    if kind == CODED:
+    if kind in (CODED, SKETCHED):
         need(not bitmap and not adaptive, "a flag without a range")
-        forms, items = decode_coded(d, rest)
+        forms, items = (decode_coded if kind == CODED else decode_sketched)(d, rest)
         return Payload(forms, d, None, None, items)
     count = d if kind == DENSE else rest.varint()
     need(count <= d, "count above d")
@@ -451,14 +514,16 @@ def decode_parts(data, codec, d, shapes, dense_below, lam=None, step=None, **agr
     return Payload(codec, d, None, None, items)
 
 
-def decode_agreed(payload, codec, d, lam=None, step=None, ratio=None, tensors=None, shapes=None, rank=None, contributors=None, dense_below=0):
-    """decode(), and the payload must be of this codec, size, lambda, step, ratio, tensors and contributors."""
+def decode_agreed(payload, codec, d, lam=None, step=None, ratio=None, tensors=None, shapes=None, rank=None, contributors=None, dense_below=0, bits=None):
+    """decode(), and the payload must be of this codec, size, lambda, step, ratio, tensors, contributors, and bits where a receiver knows them."""
     if dense_below:
-        return decode_parts(payload, codec, d, shapes, dense_below, lam, step, ratio=ratio, rank=rank, contributors=contributors)
+        return decode_parts(payload, codec, d, shapes, dense_below, lam, step, ratio=ratio, rank=rank, contributors=contributors, bits=bits)
     if codec in ("power-sgd", "low-rank"):
         return decode_factored(payload, codec, d, shapes, rank if codec == "power-sgd" else None)
     found = decode(payload)
     forms = FORMS[codec] + (contributors,) if codec == "block-int" else FORMS.get(codec, codec)
+    if codec in BLOCKS:
+        forms = sketch_shape(codec, d, ratio, bits, rank)
     need((found.codec, found.d) == (forms, d), "another codec or size")
     need((found.lam, found.step) == (lam, step), "another lambda or step")
     if codec.startswith("topk") or codec == "qsparse" or codec in ESTIMATED:

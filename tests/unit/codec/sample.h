@@ -53,6 +53,8 @@ static const struct fl_codec_params sample_params[] = {
     {.id = FL_CODEC_THRESHOLD_SAMPLED, .ratio = 0.05, .seed = 13},
     {.id = FL_CODEC_ADAQS, .bits = 4, .bucket = 128, .seed = 14},
     {.id = FL_CODEC_DQSGD, .bits = 4, .bucket = 128, .seed = 15},
+    {.id = FL_CODEC_SKETCH, .ratio = 0.02, .bits = 3, .rank = 1, .seed = 16},
+    {.id = FL_CODEC_SKETCH_BLOCK, .ratio = 0.1, .bits = 4, .rank = 2, .seed = 17},
     {.id = FL_CODEC_TOPK_TENSOR, .ratio = 0.01, .tensors = sample_tensors, .tensor_count = 4},
     {.id = FL_CODEC_GRBS, .ratio = 0.1, .seed = 3, .tensors = sample_tensors, .tensor_count = 4},
     {.id = FL_CODEC_POWER_SGD, .rank = 2, .seed = 4, .tensors = sample_tensors, .tensor_count = 4},
@@ -65,9 +67,10 @@ static const struct fl_codec_params sample_params[] = {
     {.id = FL_CODEC_LOW_RANK, .lambda = 0.3f, .seed = 5, SAMPLE_PARTS},
     {.id = FL_CODEC_POWER_SGD, .rank = 1, .seed = 4, SAMPLE_PARTS},
     {.id = FL_CODEC_DQSGD, .bits = 4, .bucket = 64, .seed = 7, SAMPLE_PARTS},
+    {.id = FL_CODEC_SKETCH, .ratio = 0.05, .bits = 3, .rank = 1, .seed = 16, SAMPLE_PARTS},
 };
 #define SAMPLE_PARAMS (sizeof sample_params / sizeof sample_params[0])
-#define SAMPLE_ANY    (SAMPLE_PARAMS - 12) /* that fit vectors of any size */
+#define SAMPLE_ANY    (SAMPLE_PARAMS - 13) /* that fit vectors of any size */
 
 /* About density * n elements with magnitudes from 1 up, exponentially distributed; the others below 0.75. */
 static inline void sample_fill(float *x, size_t n, double density, uint64_t seed)

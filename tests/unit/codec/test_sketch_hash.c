@@ -24,8 +24,8 @@ static void test_hash_is_the_documented_one(void **state)
                                              2305843009213693949u, 987654321098765432u, 2305843009213693950u};
     size_t folds; /* 1 * 1 + (P - 1) is P, which is 0 */
     int sign_there;
-    sketch->hash[0][0] = 1;
-    sketch->hash[0][1] = 2305843009213693950u;
+    sketch->hash.rows[0][0] = 1;
+    sketch->hash.rows[0][1] = 2305843009213693950u;
     fl_sketch_locate(sketch, 0, 1, &folds, &sign_there);
     assert_int_equal(folds, 0);
     static const struct {
@@ -33,7 +33,7 @@ static void test_hash_is_the_documented_one(void **state)
         int sign;
     } known[] = {{0, 53, 1},   {1, 588, -1},         {2, 124, 1},
                  {64, 319, 1}, {123456789, 232, -1}, {4294967294, 917, -1}};
-    memcpy(sketch->hash[0], coefficients, sizeof coefficients);
+    memcpy(sketch->hash.rows[0], coefficients, sizeof coefficients);
     for (size_t k = 0; k < sizeof known / sizeof *known; k++) {
         size_t column;
         int sign;
