@@ -7,6 +7,7 @@
 #include "codec/downlink.h"
 #include "codec/factored.h"
 #include "codec/floats.h"
+#include "codec/group.h"
 #include "codec/layout.h"
 #include "codec/parts.h"
 #include "codec/reader.h"
@@ -74,32 +75,15 @@ static enum fl_status check_value(struct check *check, uint32_t index, uint32_t 
     }
 }
 
-/* Levels are in range already; their squares are summed as integers, a group's is below 2^47. */
+/* Levels are in range already; a group's squares are below 2^47. */
 static void note_levels(struct check *check, const struct fl_group *group)
 {
     struct fl_payload *payload = check->payload;
-    int32_t most = payload->level_max;
-    uint64_t squares = 0;
-    for (size_t i = 0; i < group->size; i++) {
-        int32_t level = (int32_t)group->words[i], magnitude = level < 0 ? -level : level;
-        most = magnitude > most ? magnitude : most;
-        squares += (uint64_t)((int64_t)magnitude * magnitude);
-    }
-    payload->level_max = most;
-    payload->max_abs = (float)((double)most * check->step);
-    payload->sum_squares += (double)squares * check->step * check->step;
-}
-
-static double sum_of_squares(const struct fl_group *group)
-{
-    double lane[8] = {0}, sum = 0;
-    for (size_t i = 0; i < group->size; i++) {
-        double value = (double)fl_float_from_bits(group->words[i]);
-        lane[i % 8] += value * value;
-    }
-    for (size_t j = 0; j < 8; j++)
-        sum += lane[j];
-    return sum;
+    struct fl_group_levels found = fl_group_note_levels(fl_rice_level_here(), group->words, group->size);
+    if ((int32_t)found.most > payload->level_max)
+        payload->level_max = (int32_t)found.most;
+    payload->max_abs = (float)((double)payload->level_max * check->step);
+    payload->sum_squares += (double)found.squares * check->step * check->step;
 }
 
 /* Value by value only where the group as a whole might not do. */
@@ -107,27 +91,23 @@ static enum fl_status check_group(void *user, const struct fl_group *group)
 {
     struct check *check = user;
     struct fl_payload *payload = check->payload;
-    uint32_t least = FL_FLOAT_MAGNITUDE, most = 0, wanted = payload->kind == FL_PAYLOAD_TOPK;
+    uint32_t wanted = payload->kind == FL_PAYLOAD_TOPK;
     if (payload->on_grid) {
         note_levels(check, group);
         return FL_OK;
     }
-    for (size_t i = 0; i < group->size; i++) {
-        uint32_t magnitude = group->words[i] & FL_FLOAT_MAGNITUDE;
-        least = magnitude < least ? magnitude : least;
-        most = magnitude > most ? magnitude : most;
-    }
+    struct fl_group_floats found = fl_group_note_floats(fl_rice_level_here(), group->words, group->size);
     if (payload->kind == FL_PAYLOAD_THRESHOLD)
         wanted = fl_float_bits(payload->lambda);
-    if (least < wanted || most >= FL_FLOAT_INFINITY || payload->kind == FL_PAYLOAD_TOPK_TENSOR) {
+    if (found.least < wanted || found.most >= FL_FLOAT_INFINITY || payload->kind == FL_PAYLOAD_TOPK_TENSOR) {
         for (size_t i = 0; i < group->size; i++) {
             enum fl_status st = check_value(check, group->indices[i], group->words[i]);
             if (st)
                 return st;
         }
     }
-    payload->max_abs = fmaxf(payload->max_abs, fl_float_from_bits(most));
-    payload->sum_squares += sum_of_squares(group);
+    payload->max_abs = fmaxf(payload->max_abs, fl_float_from_bits(found.most));
+    payload->sum_squares += found.squares;
     return FL_OK;
 }
 

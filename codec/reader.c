@@ -7,6 +7,7 @@
 #include "codec/cursor.h"
 #include "codec/factored.h"
 #include "codec/grid.h"
+#include "codec/group.h"
 #include "codec/layout.h"
 #include "codec/parts.h"
 #include "codec/sketched.h"
@@ -64,13 +65,8 @@ static enum fl_status read_gaps(const struct range *range, struct fl_rice_stream
     enum fl_status st = fl_rice_read(gaps, reader, size, numbers);
     if (st)
         return st;
-    uint64_t at = *next; /* at most 64 numbers below 2^32 further */
-    for (size_t i = 0; i < size; i++) {
-        at += numbers[i];
-        ret_indices[i] = (uint32_t)at++;
-    }
-    *next = at;
-    return at <= range->start + range->elems ? FL_OK : FL_ERR_RANGE;
+    *next = fl_group_indices(fl_rice_level_here(), numbers, size, *next, ret_indices);
+    return *next <= range->start + range->elems ? FL_OK : FL_ERR_RANGE;
 }
 
 static enum fl_status read_levels(struct fl_rice_stream *levels, uint32_t level_min,
@@ -81,13 +77,9 @@ static enum fl_status read_levels(struct fl_rice_stream *levels, uint32_t level_
     uint64_t negative = fl_bits_get(reader, &reader->pos, low);
     negative |= (uint64_t)fl_bits_get(reader, &reader->pos, high) << 32;
     enum fl_status st = fl_rice_read(levels, reader, size, numbers);
-    if (st)
-        return st;
-    for (size_t i = 0; i < size; i++) {
-        uint32_t sign = 0u - (uint32_t)(negative >> i & 1);
-        ret_words[i] = ((numbers[i] + level_min) ^ sign) - sign;
-    }
-    return FL_OK;
+    if (!st)
+        fl_group_words(fl_rice_level_here(), numbers, negative, size, level_min, ret_words);
+    return st;
 }
 
 /* After the last group: only zero bits to the next whole byte, and no further byte. A bitmap ends with zeros

@@ -4,17 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/*
- * The loops over a block are plain C, inlined into functions that are compiled again for newer processors of
- * x86-64; two steps of reading have instructions of their own there.
- */
-#define FL_RICE_LOOP static inline __attribute__((always_inline))
+#include "codec/rice_loops.h"
+
 #if defined(__x86_64__)
-#include <immintrin.h>
-
-#define FL_RICE_NEWER  __attribute__((target("avx2,bmi,bmi2,popcnt")))
-#define FL_RICE_VECTOR __attribute__((target("avx2,bmi,bmi2,popcnt,avx512f,avx512bw,avx512vbmi2")))
-
 /* Processors that multiply vectors without carry, Zen 3 and Ice Lake and newer, spread bits quickly. */
 static enum fl_rice_level level_of_processor(void)
 {
@@ -50,9 +42,6 @@ FL_RICE_VECTOR static inline void put_positions_by_vector(uint64_t word, uint32_
                         _mm512_add_epi32(bases, _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(bytes, 3))));
 }
 #else
-#define FL_RICE_NEWER
-#define FL_RICE_VECTOR
-
 static enum fl_rice_level level_of_processor(void)
 {
     return FL_RICE_AT_ANY;

@@ -5,6 +5,7 @@
 #include "codec/adaptive.h"
 #include "codec/floats.h"
 #include "codec/grid.h"
+#include "codec/group.h"
 #include "codec/layout.h"
 #include "codec/reader.h"
 #include "codec/survey.h"
@@ -74,9 +75,7 @@ static size_t group_size(const struct range *range, size_t at)
 static void group_gaps(const struct range *range, size_t at, size_t size, uint32_t *ret_gaps)
 {
     const uint32_t *indices = range->indices + at;
-    ret_gaps[0] = indices[0] - (at ? indices[-1] + 1 : (uint32_t)range->start);
-    for (size_t i = 1; i < size; i++)
-        ret_gaps[i] = indices[i] - indices[i - 1] - 1;
+    fl_group_gaps(indices, size, at ? indices[-1] + 1 : (uint32_t)range->start, ret_gaps);
 }
 
 /* Whether one bit an element is no dearer than the blocks of gaps; tried when one element in eight is sent.
@@ -117,13 +116,7 @@ static void put_levels(struct fl_rice_stream *levels, uint32_t level_min, const 
                        struct fl_bit_writer *writer)
 {
     uint32_t numbers[FL_RICE_BLOCK];
-    uint64_t bits, negative = 0;
-    for (size_t i = 0; i < size; i++)
-        negative |= (uint64_t)(words[i] >> 31) << i;
-    for (size_t i = 0; i < size; i++) {
-        uint32_t sign = 0u - (words[i] >> 31);
-        numbers[i] = (words[i] ^ sign) - sign - level_min;
-    }
+    uint64_t bits, negative = fl_group_numbers(fl_rice_level_here(), words, size, level_min, numbers);
     fl_bits_put(writer, negative & UINT32_MAX, size < 32 ? (unsigned)size : 32);
     if (size > 32)
         fl_bits_put(writer, negative >> 32, (unsigned)size - 32);
