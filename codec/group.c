@@ -5,13 +5,20 @@
 
 /* --- plain --- */
 
-FL_RICE_LOOP uint64_t indices(const uint32_t *gaps, size_t size, uint64_t start, uint32_t *ret_indices)
+FL_RICE_LOOP uint64_t indices(const uint32_t *from, size_t size, uint64_t start, uint32_t *ret_indices)
 {
     for (size_t i = 0; i < size; i++) {
-        start += gaps[i];
+        start += from[i];
         ret_indices[i] = (uint32_t)start++;
     }
     return start;
+}
+
+FL_RICE_LOOP void gaps(const uint32_t *from, size_t size, uint32_t start, uint32_t *ret_gaps)
+{
+    ret_gaps[0] = from[0] - start;
+    for (size_t i = 1; i < size; i++)
+        ret_gaps[i] = from[i] - from[i - 1] - 1;
 }
 
 FL_RICE_LOOP void words(const uint32_t *numbers, uint64_t negative, size_t size, uint32_t least,
@@ -102,6 +109,17 @@ FL_RICE_VECTOR static uint64_t indices_by_vector(const uint32_t *from, uint64_t 
     return start + (uint32_t)_mm512_cvtsi512_si32(sum);
 }
 
+FL_RICE_VECTOR static void gaps_by_vector(const uint32_t *from, uint32_t start, uint32_t *ret_gaps)
+{
+    const __m512i one = _mm512_set1_epi32(1);
+    __m512i before = _mm512_set1_epi32((int)start - 1); /* in its last lane: the index before the first */
+    for (size_t i = 0; i < FL_RICE_BLOCK; i += LANES) {
+        __m512i x = _mm512_loadu_si512(from + i), shifted = _mm512_alignr_epi32(x, before, LANES - 1);
+        _mm512_storeu_si512(ret_gaps + i, _mm512_sub_epi32(_mm512_sub_epi32(x, shifted), one));
+        before = x;
+    }
+}
+
 FL_RICE_VECTOR static void words_by_vector(const uint32_t *from, uint64_t negative, uint32_t least,
                                            uint32_t *ret_words)
 {
@@ -170,6 +188,7 @@ FL_RICE_VECTOR static struct fl_group_levels note_levels_by_vector(const uint32_
 /* The loops over FL_RICE_BLOCK coordinates of one level. */
 struct loops {
     uint64_t (*indices)(const uint32_t *from, uint64_t start, uint32_t *ret_indices);
+    void (*gaps)(const uint32_t *from, uint32_t start, uint32_t *ret_gaps);
     void (*words)(const uint32_t *from, uint64_t negative, uint32_t least, uint32_t *ret_words);
     uint64_t (*numbers)(const uint32_t *from, uint32_t least, uint32_t *ret_numbers);
     struct fl_group_floats (*note_floats)(const uint32_t *from);
@@ -181,6 +200,10 @@ struct loops {
     target static uint64_t name##_indices(const uint32_t *from, uint64_t start, uint32_t *ret_indices)       \
     {                                                                                                        \
         return indices(from, FL_RICE_BLOCK, start, ret_indices);                                             \
+    }                                                                                                        \
+    target static void name##_gaps(const uint32_t *from, uint32_t start, uint32_t *ret_gaps)                 \
+    {                                                                                                        \
+        gaps(from, FL_RICE_BLOCK, start, ret_gaps);                                                          \
     }                                                                                                        \
     target static void name##_words(const uint32_t *from, uint64_t negative, uint32_t least,                 \
                                     uint32_t *ret_words)                                                     \
@@ -199,14 +222,14 @@ struct loops {
     {                                                                                                        \
         return note_levels(from, FL_RICE_BLOCK);                                                             \
     }                                                                                                        \
-    static const struct loops name##_loops = {name##_indices, name##_words, name##_numbers,                  \
-                                              name##_note_floats, name##_note_levels}
+    static const struct loops name##_loops = {name##_indices, name##_gaps,        name##_words,              \
+                                              name##_numbers, name##_note_floats, name##_note_levels}
 
 FL_GROUP_LOOPS(any, );
 #if defined(__x86_64__)
 FL_GROUP_LOOPS(newer, FL_RICE_NEWER);
-static const struct loops vector_loops = {indices_by_vector, words_by_vector, numbers_by_vector,
-                                          note_floats_by_vector, note_levels_by_vector};
+static const struct loops vector_loops = {indices_by_vector, gaps_by_vector,        words_by_vector,
+                                          numbers_by_vector, note_floats_by_vector, note_levels_by_vector};
 #endif
 
 static const struct loops *loops_at(enum fl_rice_level level)
@@ -226,11 +249,13 @@ uint64_t fl_group_indices(enum fl_rice_level level, const uint32_t *from, size_t
                                  : indices(from, size, start, ret_indices);
 }
 
-void fl_group_gaps(const uint32_t *from, size_t size, uint32_t start, uint32_t *ret_gaps)
+void fl_group_gaps(enum fl_rice_level level, const uint32_t *from, size_t size, uint32_t start,
+                   uint32_t *ret_gaps)
 {
-    ret_gaps[0] = from[0] - start;
-    for (size_t i = 1; i < size; i++)
-        ret_gaps[i] = from[i] - from[i - 1] - 1;
+    if (size == FL_RICE_BLOCK)
+        loops_at(level)->gaps(from, start, ret_gaps);
+    else
+        gaps(from, size, start, ret_gaps);
 }
 
 void fl_group_words(enum fl_rice_level level, const uint32_t *from, uint64_t negative, size_t size,

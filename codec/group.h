@@ -17,7 +17,8 @@ uint64_t fl_group_indices(enum fl_rice_level level, const uint32_t *gaps, size_t
                           uint32_t *ret_indices);
 
 /* ret_gaps[i] = indices[i] - indices[i - 1] - 1, and indices[0] - start. */
-void fl_group_gaps(const uint32_t *indices, size_t size, uint32_t start, uint32_t *ret_gaps);
+void fl_group_gaps(enum fl_rice_level level, const uint32_t *indices, size_t size, uint32_t start,
+                   uint32_t *ret_gaps);
 
 /* ret_words[i] = numbers[i] + least, with the other sign where bit i of negative is 1: two's complement. */
 void fl_group_words(enum fl_rice_level level, const uint32_t *numbers, uint64_t negative, size_t size,

@@ -93,46 +93,74 @@ static unsigned first_guess(uint64_t sum, size_t count)
     return mean ? 63 - (unsigned)__builtin_clzll(mean) : 0;
 }
 
-/* Sum of the quotients by 2^k; fits when the numbers are below 2^26. */
-FL_RICE_LOOP uint32_t quotient_sum(const uint32_t *numbers, size_t count, unsigned k)
+/* Parameters that are tried from the least on. */
+#define TRIED 5
+
+/* Sums of the quotients by 2^least, 2^(least + 1) and so on; they fit when the numbers are below 2^26. */
+FL_RICE_LOOP void quotient_sums(const uint32_t *numbers, size_t count, unsigned least,
+                                uint64_t ret_sums[TRIED])
 {
-    uint32_t sum = 0;
-    for (size_t i = 0; i < count; i++)
-        sum += numbers[i] >> k;
-    return sum;
+    uint32_t sums[TRIED] = {0};
+    for (size_t i = 0; i < count; i++) {
+        uint32_t quotient = numbers[i] >> least;
+        sums[0] += quotient;
+        sums[1] += quotient >> 1;
+        sums[2] += quotient >> 2;
+        sums[3] += quotient >> 3;
+        sums[4] += quotient >> 4;
+    }
+    for (size_t j = 0; j < TRIED; j++)
+        ret_sums[j] = sums[j];
 }
 
 /* The same for any numbers. */
-FL_RICE_LOOP uint64_t large_quotient_sum(const uint32_t *numbers, size_t count, unsigned k)
+FL_RICE_LOOP void large_quotient_sums(const uint32_t *numbers, size_t count, unsigned least,
+                                      uint64_t ret_sums[TRIED])
 {
-    uint64_t sum = 0;
-    for (size_t i = 0; i < count; i++)
-        sum += numbers[i] >> k;
-    return sum;
+    for (size_t j = 0; j < TRIED; j++) {
+        ret_sums[j] = 0;
+        for (size_t i = 0; i < count; i++)
+            ret_sums[j] += (uint64_t)numbers[i] >> (least + j);
+    }
 }
 
-/* Inlined with a constant count, so that the loops are unrolled for whole blocks. */
-static inline __attribute__((always_inline)) unsigned
-choose(const struct fl_rice_stream *stream, const uint32_t *numbers, size_t count, uint64_t *ret_bits)
+/* The cheapest parameter, and its bits, when these are the sums of the quotients from 2^least on. */
+FL_RICE_LOOP unsigned cheapest(const struct fl_rice_stream *stream, size_t count, unsigned least,
+                               unsigned most, const uint64_t sums[TRIED], uint64_t *ret_bits)
 {
-    uint32_t any = 0;
-    for (size_t i = 0; i < count; i++)
-        any |= numbers[i];
-    int small = any < UINT32_C(1) << 26;
-    uint64_t sum = small ? quotient_sum(numbers, count, 0) : large_quotient_sum(numbers, count, 0);
-    unsigned best = FL_RICE_PLAIN, largest = largest_parameter(stream), guess = first_guess(sum, count);
+    unsigned best = FL_RICE_PLAIN, largest = largest_parameter(stream);
     uint64_t best_bits =
         (uint64_t)count * stream->plain_width + parameter_bits(stream->parameter, FL_RICE_PLAIN);
-    for (unsigned k = guess < 3 ? 0 : guess - 3; k <= guess + 1 && k <= largest; k++) {
-        uint64_t bits = (uint64_t)count * (k + 1) + parameter_bits(stream->parameter, k) +
-                        (small ? quotient_sum(numbers, count, k) : large_quotient_sum(numbers, count, k));
-        if (bits < best_bits) {
-            best = k;
-            best_bits = bits;
-        }
+    for (unsigned k = least; k <= most && k <= largest; k++) {
+        uint64_t bits = (uint64_t)count * (k + 1) + parameter_bits(stream->parameter, k) + sums[k - least];
+        best = bits < best_bits ? k : best;
+        best_bits = bits < best_bits ? bits : best_bits;
     }
     *ret_bits = best_bits;
     return best;
+}
+
+static unsigned least_tried(unsigned guess)
+{
+    return guess < TRIED - 2 ? 0 : guess - (TRIED - 2);
+}
+
+/* Inlined with a constant count, so that the loops are unrolled for whole blocks. */
+FL_RICE_LOOP unsigned choose(const struct fl_rice_stream *stream, const uint32_t *numbers, size_t count,
+                             uint64_t *ret_bits)
+{
+    uint64_t sum = 0, sums[TRIED];
+    uint32_t any = 0;
+    for (size_t i = 0; i < count; i++) {
+        any |= numbers[i];
+        sum += numbers[i];
+    }
+    unsigned guess = first_guess(sum, count), least = least_tried(guess);
+    if (any < UINT32_C(1) << 26)
+        quotient_sums(numbers, count, least, sums);
+    else
+        large_quotient_sums(numbers, count, least, sums);
+    return cheapest(stream, count, least, guess + 1, sums, ret_bits);
 }
 
 FL_RICE_NEWER static unsigned choose_newer(const struct fl_rice_stream *stream, const uint32_t *numbers,
@@ -141,13 +169,27 @@ FL_RICE_NEWER static unsigned choose_newer(const struct fl_rice_stream *stream, 
     return choose(stream, numbers, FL_RICE_BLOCK, ret_bits);
 }
 
-unsigned fl_rice_choose(const struct fl_rice_stream *stream, const uint32_t *numbers, size_t count,
-                        uint64_t *ret_bits)
+unsigned fl_rice_choose_at(enum fl_rice_level level, const struct fl_rice_stream *stream,
+                           const uint32_t *numbers, size_t count, uint64_t *ret_bits)
 {
     if (count < FL_RICE_BLOCK)
         return choose(stream, numbers, count, ret_bits);
-    return fl_rice_level_here() >= FL_RICE_AT_NEWER ? choose_newer(stream, numbers, ret_bits)
-                                                    : choose(stream, numbers, FL_RICE_BLOCK, ret_bits);
+    return level >= FL_RICE_AT_NEWER ? choose_newer(stream, numbers, ret_bits)
+                                     : choose(stream, numbers, FL_RICE_BLOCK, ret_bits);
+}
+
+unsigned fl_rice_choose(const struct fl_rice_stream *stream, const uint32_t *numbers, size_t count,
+                        uint64_t *ret_bits)
+{
+    return fl_rice_choose_at(fl_rice_level_here(), stream, numbers, count, ret_bits);
+}
+
+/* Four numbers of a width up to 14 as one. */
+FL_RICE_LOOP uint64_t four_fixed(const uint32_t *numbers, unsigned width, uint32_t mask)
+{
+    uint64_t low = (numbers[0] & mask) | (uint64_t)(numbers[1] & mask) << width,
+             high = (numbers[2] & mask) | (uint64_t)(numbers[3] & mask) << width;
+    return low | high << (2 * width);
 }
 
 /* Fixed-width numbers, as many at once as fit into one put. */
@@ -156,11 +198,13 @@ FL_RICE_LOOP void put_fixed(struct fl_bit_writer *target, const uint32_t *number
 {
     struct fl_bit_writer writer = *target;
     size_t i = 0;
-    for (; width <= 14 && i + 4 <= count; i += 4) {
-        uint64_t low = (numbers[i] & mask) | (uint64_t)(numbers[i + 1] & mask) << width,
-                 high = (numbers[i + 2] & mask) | (uint64_t)(numbers[i + 3] & mask) << width;
-        fl_bits_put(&writer, low | high << (2 * width), 4 * width);
-    }
+    for (; width <= 7 && i + 8 <= count; i += 8)
+        fl_bits_put(&writer,
+                    four_fixed(numbers + i, width, mask) | four_fixed(numbers + i + 4, width, mask)
+                                                               << (4 * width),
+                    8 * width);
+    for (; width <= 14 && i + 4 <= count; i += 4)
+        fl_bits_put(&writer, four_fixed(numbers + i, width, mask), 4 * width);
     for (; width <= 28 && i + 2 <= count; i += 2)
         fl_bits_put(&writer, (numbers[i] & mask) | (uint64_t)(numbers[i + 1] & mask) << width, 2 * width);
     for (; i < count; i++)
@@ -168,22 +212,23 @@ FL_RICE_LOOP void put_fixed(struct fl_bit_writer *target, const uint32_t *number
     *target = writer;
 }
 
-/* The quotients by 2^k in unary, four at once where these are not too long. */
+/* The quotients by 2^k in unary, eight at once where these are not too long. */
 FL_RICE_LOOP void put_quotients(struct fl_bit_writer *target, const uint32_t *numbers, size_t count,
                                 unsigned k)
 {
     struct fl_bit_writer writer = *target;
     size_t i = 0;
-    for (; i + 4 <= count; i += 4) {
-        uint64_t first = numbers[i] >> k, second = first + 1 + (numbers[i + 1] >> k),
-                 third = second + 1 + (numbers[i + 2] >> k), fourth = third + 1 + (numbers[i + 3] >> k);
-        if (fourth < 56) {
-            fl_bits_put(&writer,
-                        UINT64_C(1) << first | UINT64_C(1) << second | UINT64_C(1) << third |
-                            UINT64_C(1) << fourth,
-                        (unsigned)fourth + 1);
+    for (; i + 8 <= count; i += 8) {
+        uint64_t next = 0, ones = 0;
+        for (size_t j = 0; j < 8; j++) {
+            next += numbers[i + j] >> k;
+            ones |= UINT64_C(1) << (next & 63);
+            next++;
+        }
+        if (next <= 56) {
+            fl_bits_put(&writer, ones, (unsigned)next);
         } else {
-            for (size_t j = i; j < i + 4; j++)
+            for (size_t j = i; j < i + 8; j++)
                 fl_bits_put_unary(&writer, numbers[j] >> k);
         }
     }
@@ -192,16 +237,11 @@ FL_RICE_LOOP void put_quotients(struct fl_bit_writer *target, const uint32_t *nu
     *target = writer;
 }
 
-FL_RICE_LOOP void write_block(struct fl_rice_stream *stream, unsigned parameter, const uint32_t *numbers,
-                              size_t count, struct fl_bit_writer *writer)
+FL_RICE_LOOP void write_numbers(unsigned parameter, unsigned plain_width, const uint32_t *numbers,
+                                size_t count, struct fl_bit_writer *writer)
 {
-    if (stream->parameter == FL_RICE_NO_PARAMETER)
-        fl_bits_put(writer, parameter, 5);
-    else
-        fl_bits_put_unary(writer, zigzag((int)parameter - (int)stream->parameter));
-    stream->parameter = parameter;
     if (parameter == FL_RICE_PLAIN) {
-        put_fixed(writer, numbers, count, stream->plain_width, UINT32_MAX);
+        put_fixed(writer, numbers, count, plain_width, UINT32_MAX);
         return;
     }
     if (parameter)
@@ -209,19 +249,108 @@ FL_RICE_LOOP void write_block(struct fl_rice_stream *stream, unsigned parameter,
     put_quotients(writer, numbers, count, parameter);
 }
 
-FL_RICE_NEWER static void write_newer(struct fl_rice_stream *stream, unsigned parameter,
-                                      const uint32_t *numbers, size_t count, struct fl_bit_writer *writer)
+FL_RICE_NEWER static void write_newer(unsigned parameter, unsigned plain_width, const uint32_t *numbers,
+                                      size_t count, struct fl_bit_writer *writer)
 {
-    write_block(stream, parameter, numbers, count, writer);
+    write_numbers(parameter, plain_width, numbers, count, writer);
+}
+
+#if defined(__x86_64__)
+/* Numbers of a block that lie in one part of 64 bits of a vector of bytes. */
+#define PART  8
+#define PARTS (FL_RICE_BLOCK / PART)
+
+/* The quotients by 2^k of a block as bytes, 255 where they are larger. */
+FL_RICE_VECTOR static inline __m512i quotient_bytes(const uint32_t *numbers, unsigned k)
+{
+    __m128i shift = _mm_cvtsi32_si128((int)k), bytes[4];
+    for (size_t i = 0; i < 4; i++)
+        bytes[i] = _mm512_cvtusepi32_epi8(_mm512_srl_epi32(_mm512_loadu_si512(numbers + 16 * i), shift));
+    __m512i all = _mm512_castsi128_si512(bytes[0]);
+    all = _mm512_inserti32x4(all, bytes[1], 1);
+    all = _mm512_inserti32x4(all, bytes[2], 2);
+    return _mm512_inserti32x4(all, bytes[3], 3);
+}
+
+/* Unary codes part by part. Returns 0 when one does not fit into a put. */
+FL_RICE_VECTOR static inline int unary_parts(__m512i quotients, uint64_t ret_ones[PARTS],
+                                             uint64_t ret_sizes[PARTS])
+{
+    const __m512i one = _mm512_set1_epi64(1), byte = _mm512_set1_epi64(255);
+    __m512i ones = _mm512_setzero_si512(),
+            sizes = _mm512_add_epi64(_mm512_sad_epu8(quotients, ones), _mm512_set1_epi64(PART));
+    if (_mm512_cmpgt_epu64_mask(sizes, _mm512_set1_epi64(56)))
+        return 0;
+    /* where the one of each number stands: the zeros up to it, and the ones before */
+    __m512i at = _mm512_add_epi8(quotients, _mm512_slli_epi64(quotients, 8));
+    at = _mm512_add_epi8(at, _mm512_slli_epi64(at, 16));
+    at = _mm512_add_epi8(at, _mm512_slli_epi64(at, 32));
+    at = _mm512_add_epi8(at, _mm512_set1_epi64(0x0706050403020100));
+    for (unsigned j = 0; j < PART; j++) {
+        __m512i places = _mm512_and_si512(_mm512_srli_epi64(at, 8 * j), byte);
+        ones = _mm512_or_si512(ones, _mm512_sllv_epi64(one, places));
+    }
+    _mm512_storeu_si512(ret_ones, ones);
+    _mm512_storeu_si512(ret_sizes, sizes);
+    return 1;
+}
+
+/* Remainders of up to 7 bits, part by part. */
+FL_RICE_VECTOR static inline void remainder_parts(const uint32_t *numbers, unsigned k, uint64_t ret[PARTS])
+{
+    __m128i bytes;
+    uint64_t mask = ((UINT64_C(1) << k) - 1) * 0x0101010101010101;
+    for (size_t i = 0; i < PARTS; i += 2) {
+        bytes = _mm512_cvtepi32_epi8(_mm512_loadu_si512(numbers + PART * i));
+        ret[i] = _pext_u64((uint64_t)_mm_cvtsi128_si64(bytes), mask);
+        ret[i + 1] = _pext_u64((uint64_t)_mm_extract_epi64(bytes, 1), mask);
+    }
+}
+
+/* A whole block; returns 0, and nothing is written, when it has to be written number by number. */
+FL_RICE_VECTOR static int write_vector(unsigned parameter, const uint32_t *numbers,
+                                       struct fl_bit_writer *target)
+{
+    uint64_t ones[PARTS], sizes[PARTS], remainders[PARTS];
+    struct fl_bit_writer writer = *target;
+    if (parameter > 28 || !unary_parts(quotient_bytes(numbers, parameter), ones, sizes))
+        return 0;
+    if (parameter && parameter <= 7) {
+        remainder_parts(numbers, parameter, remainders);
+        for (size_t i = 0; i < PARTS; i++)
+            fl_bits_put(&writer, remainders[i], PART * parameter);
+    } else if (parameter) {
+        put_fixed(&writer, numbers, FL_RICE_BLOCK, parameter, (UINT32_C(1) << parameter) - 1);
+    }
+    for (size_t i = 0; i < PARTS; i++)
+        fl_bits_put(&writer, ones[i], (unsigned)sizes[i]);
+    *target = writer;
+    return 1;
+}
+#endif
+
+void fl_rice_write_at(enum fl_rice_level level, struct fl_rice_stream *stream, unsigned parameter,
+                      const uint32_t *numbers, size_t count, struct fl_bit_writer *writer)
+{
+    if (stream->parameter == FL_RICE_NO_PARAMETER)
+        fl_bits_put(writer, parameter, 5);
+    else
+        fl_bits_put_unary(writer, zigzag((int)parameter - (int)stream->parameter));
+    stream->parameter = parameter;
+#if defined(__x86_64__)
+    if (level == FL_RICE_AT_VECTOR && count == FL_RICE_BLOCK && write_vector(parameter, numbers, writer))
+        return;
+#endif
+    if (level >= FL_RICE_AT_NEWER)
+        write_newer(parameter, stream->plain_width, numbers, count, writer);
+    else
+        write_numbers(parameter, stream->plain_width, numbers, count, writer);
 }
 
 void fl_rice_write(struct fl_rice_stream *stream, unsigned parameter, const uint32_t *numbers, size_t count,
                    struct fl_bit_writer *writer)
 {
-    if (fl_rice_level_here() >= FL_RICE_AT_NEWER)
-        write_newer(stream, parameter, numbers, count, writer);
-    else
-        write_block(stream, parameter, numbers, count, writer);
+    fl_rice_write_at(fl_rice_level_here(), stream, parameter, numbers, count, writer);
 }
 
 static enum fl_status read_parameter(struct fl_rice_stream *stream, struct fl_bit_reader *reader)
@@ -284,6 +413,20 @@ FL_RICE_LOOP int find_ones(const struct fl_bit_reader *reader, uint64_t first, s
     return 1;
 }
 
+#if defined(__x86_64__)
+/* Numbers of up to 7 bits, eight at a time, as bytes. */
+FL_RICE_VECTOR static inline void get_fixed_by_vector(const uint8_t *data, uint64_t pos, unsigned width,
+                                                      uint32_t *ret_numbers)
+{
+    uint64_t mask = ((UINT64_C(1) << width) - 1) * 0x0101010101010101;
+    for (size_t i = 0; i < FL_RICE_BLOCK; i += 8, pos += 8 * width) {
+        uint64_t eight = _pdep_u64(fl_bits_load(data + (pos >> 3)) >> (pos & 7), mask);
+        _mm256_storeu_si256((__m256i *)(ret_numbers + i),
+                            _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((int64_t)eight)));
+    }
+}
+#endif
+
 /* Numbers of width bits from first on, two at a time where a processor can spread bits; the bytes that hold
  * them and 8 more may be read. ret_numbers holds an even number. */
 FL_RICE_LOOP void get_fixed(const struct fl_bit_reader *reader, uint64_t first, size_t count, unsigned width,
@@ -291,6 +434,10 @@ FL_RICE_LOOP void get_fixed(const struct fl_bit_reader *reader, uint64_t first, 
 {
     uint64_t mask = (UINT64_C(1) << width) - 1, pos = first;
 #if defined(__x86_64__)
+    if (level == FL_RICE_AT_VECTOR && width <= 7 && count == FL_RICE_BLOCK) {
+        get_fixed_by_vector(reader->data, first, width, ret_numbers);
+        return;
+    }
     if (level >= FL_RICE_AT_SPREAD) {
         for (size_t i = 0; i < count; i += 2, pos += 2 * width) {
             uint64_t word = fl_bits_load(reader->data + (pos >> 3)) >> (pos & 7);

@@ -40,7 +40,7 @@ void fl_rice_write(struct fl_rice_stream *stream, unsigned parameter, const uint
 FL_MUST_CHECK enum fl_status fl_rice_read(struct fl_rice_stream *stream, struct fl_bit_reader *reader,
                                           size_t count, uint32_t *ret_numbers);
 
-/* How a block can be read; all give the same numbers, and the same failures. */
+/* How a block can be read and written; all give the same numbers, bytes and failures. */
 enum fl_rice_level {
     FL_RICE_AT_CAREFUL, /* number by number: what the others are compared with, and what they leave to it */
     FL_RICE_AT_ANY,     /* every processor */
@@ -52,6 +52,12 @@ enum fl_rice_level {
 /* What fl_rice_read() takes: the last that this processor can do, and that FL_KERNELS allows
  * (kernels/kernels.h). */
 enum fl_rice_level fl_rice_level_here(void);
+
+/* fl_rice_choose() and fl_rice_write() at a level up to that. */
+unsigned fl_rice_choose_at(enum fl_rice_level level, const struct fl_rice_stream *stream,
+                           const uint32_t *numbers, size_t count, uint64_t *ret_bits);
+void fl_rice_write_at(enum fl_rice_level level, struct fl_rice_stream *stream, unsigned parameter,
+                      const uint32_t *numbers, size_t count, struct fl_bit_writer *writer);
 
 /* fl_rice_read() at a level up to that. */
 FL_MUST_CHECK enum fl_status fl_rice_read_at(enum fl_rice_level level, struct fl_rice_stream *stream,

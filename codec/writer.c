@@ -14,6 +14,9 @@
 /* Bytes that one group of 64 coordinates can take: a block of gaps, signs, a block of magnitudes. */
 #define GROUP_BYTES_MAX (2 * FL_RICE_BLOCK_BYTES_MAX + FL_RICE_BLOCK / 8 + FL_BITS_SLACK)
 
+/* Where groups wait to be appended: several at once, as bytes that were just written are slow to copy. */
+#define ROOM_BYTES (4 * GROUP_BYTES_MAX)
+
 /* A payload on its way: what it is made of, and where it goes. */
 struct writing {
     const struct fl_payload_head *head;
@@ -75,7 +78,8 @@ static size_t group_size(const struct range *range, size_t at)
 static void group_gaps(const struct range *range, size_t at, size_t size, uint32_t *ret_gaps)
 {
     const uint32_t *indices = range->indices + at;
-    fl_group_gaps(indices, size, at ? indices[-1] + 1 : (uint32_t)range->start, ret_gaps);
+    fl_group_gaps(fl_rice_level_here(), indices, size, at ? indices[-1] + 1 : (uint32_t)range->start,
+                  ret_gaps);
 }
 
 /* Whether one bit an element is no dearer than the blocks of gaps; tried when one element in eight is sent.
@@ -141,13 +145,12 @@ static enum fl_status put_coded(struct writing *writing, const struct range *ran
     struct fl_rice_stream gaps = fl_layout_gaps(range->elems);
     uint32_t level_min = fl_grid_level_min(writing->head->shift), numbers[FL_RICE_BLOCK];
     struct fl_rice_stream levels = fl_layout_levels(level_min);
-    struct fl_bit_writer writer = {0};
-    uint8_t group[GROUP_BYTES_MAX];
+    uint8_t room[ROOM_BYTES];
+    struct fl_bit_writer writer = {.at = room};
     uint64_t bits;
     for (size_t at = 0; at < range->count; at += FL_RICE_BLOCK) {
         size_t size = group_size(range, at);
         int look = fl_survey_next(&writing->survey);
-        writer.at = group;
         if (!bitmap) {
             group_gaps(range, at, size, numbers);
             fl_rice_write(&gaps, fl_rice_choose(&gaps, numbers, size, &bits), numbers, size, &writer);
@@ -158,12 +161,16 @@ static enum fl_status put_coded(struct writing *writing, const struct range *ran
         }
         if (writing->head->kind == FL_PAYLOAD_INT_THRESHOLD)
             put_levels(&levels, level_min, range->words + at, size, &writer);
-        st = fl_buf_append(out, group, (size_t)(writer.at - group));
+        if (writer.at > room + (ROOM_BYTES - GROUP_BYTES_MAX)) {
+            st = fl_buf_append(out, room, (size_t)(writer.at - room));
+            writer.at = room;
+        }
         if (st)
             return st;
     }
-    uint8_t last = (uint8_t)writer.acc;
-    return writer.fill ? fl_buf_append(out, &last, 1) : FL_OK;
+    if (writer.fill)
+        *writer.at++ = (uint8_t)writer.acc;
+    return fl_buf_append(out, room, (size_t)(writer.at - room));
 }
 
 /* The coded part and the plain float values of a range; ret_coded: bytes of the first. */

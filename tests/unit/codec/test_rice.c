@@ -39,6 +39,33 @@ static enum fl_status read_all(struct fl_rice_stream *stream, struct fl_bit_read
     return st;
 }
 
+/* Chooses and writes a block at every level, from the same state; all must agree. Returns the bits that were
+ * foretold. */
+static uint64_t write_all(struct fl_rice_stream *stream, const uint32_t *numbers, size_t count,
+                          struct fl_bit_writer *writer)
+{
+    const struct fl_rice_stream first = *stream;
+    const struct fl_bit_writer start = *writer;
+    uint8_t plain[FL_RICE_BLOCK_BYTES_MAX + FL_BITS_SLACK];
+    uint64_t bits = 0, again;
+    for (int level = FL_RICE_AT_CAREFUL; level <= (int)fl_rice_level_here(); level++) {
+        *stream = first;
+        *writer = start;
+        unsigned parameter = fl_rice_choose_at((enum fl_rice_level)level, stream, numbers, count, &again);
+        fl_rice_write_at((enum fl_rice_level)level, stream, parameter, numbers, count, writer);
+        size_t size = (size_t)(writer->at - start.at);
+        assert_true(size <= FL_RICE_BLOCK_BYTES_MAX);
+        if (level == FL_RICE_AT_CAREFUL) {
+            bits = again;
+            memcpy(plain, start.at, size + 1);
+        }
+        assert_int_equal(again, bits);
+        assert_memory_equal(plain, start.at, size);
+        assert_int_equal(plain[size], (uint8_t)writer->acc);
+    }
+    return bits;
+}
+
 /* Streams of both widths, whole blocks and a last one of count numbers, at every offset in a byte. */
 static void round_trip(unsigned width, unsigned log2, size_t count, unsigned offset)
 {
@@ -48,7 +75,7 @@ static void round_trip(unsigned width, unsigned log2, size_t count, unsigned off
     struct fl_rice_stream out = {width, most, FL_RICE_NO_PARAMETER}, in = out;
     struct fl_bit_writer writer = {.at = bytes};
     struct fl_random random;
-    uint64_t bits, total = offset;
+    uint64_t total = offset;
     fl_random_init(&random, width * 100 + log2, count);
     memset(bytes, 0xa5, sizeof bytes);
     if (offset)
@@ -56,9 +83,7 @@ static void round_trip(unsigned width, unsigned log2, size_t count, unsigned off
     for (size_t b = 0; b < BLOCKS; b++) {
         size_t size = b + 1 < BLOCKS ? FL_RICE_BLOCK : count;
         draw(&random, b % 5 ? log2 : log2 / 2, most, numbers[b]);
-        unsigned parameter = fl_rice_choose(&out, numbers[b], size, &bits);
-        fl_rice_write(&out, parameter, numbers[b], size, &writer);
-        total += bits;
+        total += write_all(&out, numbers[b], size, &writer);
         assert_int_equal((uint64_t)(writer.at - bytes) * 8 + writer.fill, total); /* as it was foretold */
     }
     struct fl_bit_reader reader = {
