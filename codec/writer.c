@@ -197,16 +197,20 @@ static enum fl_status put_range(struct writing *writing, const struct range *ran
     return st ? st : fl_varint_put(directory, coded);
 }
 
-/* Puts the directory before the bodies, which begin at at. */
-static enum fl_status insert(struct fl_buf *out, size_t at, struct fl_bytes directory)
+/* Puts the directory into the room at at, which becomes as large as that. */
+static enum fl_status put_directory(struct fl_buf *out, size_t at, size_t room, struct fl_bytes directory)
 {
     uint8_t *end;
-    size_t size = out->size - at;
-    enum fl_status st = fl_buf_extend(out, directory.size, &end);
-    if (st)
-        return st;
-    memmove(out->data + at + directory.size, out->data + at, size);
+    size_t bodies = out->size - at - room;
+    if (directory.size > room) {
+        enum fl_status st = fl_buf_extend(out, directory.size - room, &end);
+        if (st)
+            return st;
+    }
+    if (directory.size != room)
+        memmove(out->data + at + directory.size, out->data + at + room, bodies);
     memcpy(out->data + at, directory.data, directory.size);
+    fl_buf_truncate(out, at + directory.size + bodies);
     return FL_OK;
 }
 
@@ -221,26 +225,44 @@ static struct range next_range(const struct writing *writing, uint64_t start)
     return range;
 }
 
-/* Bodies first, since they are most of it and must not be held twice. */
-static enum fl_status put_ranges(struct writing *writing)
+/* Bodies are written behind room for the directory, which is known last. */
+static enum fl_status put_ranges_behind(struct writing *writing, size_t room)
 {
     struct fl_buf directory;
+    uint8_t *start;
+    fl_survey_init(writing->head->count, &writing->survey);
     fl_buf_init(&directory, writing->out->limit);
     enum fl_status st = put_header(writing->head, 0, writing->out);
-    size_t bodies = writing->out->size;
-    for (uint64_t start = 0; !st && start < writing->head->dim; start += UINT64_C(1) << writing->range_log2) {
-        struct range range = next_range(writing, start);
+    size_t at = writing->out->size;
+    if (!st)
+        st = fl_buf_extend(writing->out, room, &start);
+    for (uint64_t from = 0; !st && from < writing->head->dim; from += UINT64_C(1) << writing->range_log2) {
+        struct range range = next_range(writing, from);
         st = put_range(writing, &range, &directory);
     }
     if (!st)
-        st = insert(writing->out, bodies, fl_buf_view(&directory));
+        st = put_directory(writing->out, at, room, fl_buf_view(&directory));
     fl_buf_done(&directory);
     return st;
+}
+
+/* With as much room as a directory takes where coordinates are spread evenly, so that bodies need not be
+ * moved; and once more without, when there is no room for that. */
+static enum fl_status put_ranges(struct writing *writing)
+{
+    size_t before = writing->out->size,
+           room = (size_t)fl_layout_range_count(writing->head->dim, writing->range_log2) * 4;
+    enum fl_status st = put_ranges_behind(writing, room);
+    if (st != FL_ERR_LIMIT)
+        return st;
+    fl_buf_truncate(writing->out, before);
+    return put_ranges_behind(writing, 0);
 }
 
 static enum fl_status put_whole(struct writing *writing)
 {
     struct range whole = next_range(writing, 0);
+    fl_survey_init(writing->head->count, &writing->survey);
     int bitmap = bitmap_is_cheaper(&whole);
     size_t coded;
     enum fl_status st = put_header(writing->head, bitmap ? FL_LAYOUT_BITMAP : 0, writing->out);

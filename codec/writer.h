@@ -33,7 +33,7 @@ FL_MUST_CHECK enum fl_status fl_payload_write(const struct fl_payload_head *head
 
 /*
  * Gives the coordinates of the range [begin, end), of shape (how many it returns), valid until the next call.
- * Ranges are asked for in order and cover the vector, up to three times over, each time from begin = 0 on;
+ * Ranges are asked for in order and cover the vector, up to four times over, each time from begin = 0 on;
  * head->count is how many there are in all.
  */
 typedef size_t (*fl_coordinates_fn)(void *user, uint64_t begin, uint64_t end, const uint32_t **ret_indices,
