@@ -397,6 +397,9 @@ static struct fl_codec_params codec_params(const struct fl_run_spec *spec, float
                                      .lambda = lambda,
                                      .step_log2 = step_log2,
                                      .ratio = (double)spec->codec.ratio,
+                                     .bits = spec->codec.bits,
+                                     .bucket = spec->codec.bucket,
+                                     .rank = spec->codec.rank,
                                      .tensors = shapes,
                                      .tensor_count = fl_model_spec_tensors(&spec->model, tensors),
                                      .dense_below = spec->dense_below};

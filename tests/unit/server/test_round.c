@@ -382,17 +382,19 @@ static void test_calibration_round_sets_lambda_by_the_rule(void **state)
 static void test_R25_every_codec_applies_each_update_once(void **state)
 {
     (void)state;
-    static const char *const codecs[] = {"dense", "threshold", "int-threshold", "topk", "topk-tensor"};
 
-    for (size_t c = 0; c < 2 * 5; c++) { /* whole, and in parts of 200 and 5 */
+    for (size_t c = 0; fl_codec_names[c / 2]; c++) { /* whole, and in parts of 200 and 5 */
         struct fl_run_spec spec = bench_spec("run", 3, 3);
         struct fl_version version;
         float *x_hat;
         size_t elems = (size_t)fl_model_spec_elems(&spec.model);
 
-        strcpy(spec.codec.name, codecs[c / 2]);
+        strcpy(spec.codec.name, fl_codec_names[c / 2]);
         spec.dense_below = c % 2 ? 6 : 0;
         spec.codec.ratio = 0.1f;
+        spec.codec.bits = 3;
+        spec.codec.bucket = 64;
+        spec.codec.rank = 1;
         spec.server_rate = 0.5;
         struct bench *bench = start(&spec, 3);
         bench_play(bench, &spec);
