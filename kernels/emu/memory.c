@@ -190,7 +190,7 @@ static cudaError_t queue_copy(void *to, const void *from, size_t bytes, enum cud
 {
     enum where target = where_is(to, bytes), source = where_is(from, bytes);
     cudaError_t error = fl_stream_check(stream);
-    if (!error)
+    if (!error && bytes)
         error = check_kind(target, source, kind);
     if (error || bytes == 0)
         return error;

@@ -177,6 +177,7 @@ static inline T __shfl_xor_sync(unsigned mask, T value, int lanes, int width = w
     return fl_emu_shuffle(FL_EMU_SHFL_XOR, mask, value, lanes, width, file, line);
 }
 
+/* Of compute capability 8.0 and newer: nvcc refuses them for sm_75. */
 #define FL_EMU_REDUCE(name, type, operation)                                                                 \
     static inline type name(unsigned mask, type value, FL_EMU_HERE)                                          \
     {                                                                                                        \
