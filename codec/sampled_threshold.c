@@ -1,12 +1,10 @@
 #include "codec/sampled_threshold.h"
 
-#include <float.h>
 #include <math.h>
 
 #include "base/random.h"
 #include "codec/topk.h"
-
-#define ROUNDS_MAX 10
+#include "kernels/dgc.h"
 
 size_t fl_threshold_cap(double ratio, size_t n)
 {
@@ -14,15 +12,18 @@ size_t fl_threshold_cap(double ratio, size_t n)
     return count < 1 ? 1 : count > (double)n ? n : (size_t)count;
 }
 
-static float threshold_of_sample(const float *x, size_t n, double ratio, uint64_t seed)
+struct fl_threshold_sample fl_threshold_draw_sample(size_t n, double ratio, uint64_t seed)
 {
+    struct fl_threshold_sample sample;
     double wanted = fmax(0.01 * (double)n, 2 / ratio);
-    size_t stride = wanted >= (double)n ? 1 : (size_t)((double)n / wanted);
-    stride -= stride % 2 == 0;
+    sample.stride = wanted >= (double)n ? 1 : (size_t)((double)n / wanted);
+    sample.stride -= sample.stride % 2 == 0;
     struct fl_random random;
     fl_random_init(&random, seed, 0);
-    size_t start = (size_t)fl_random_below(&random, stride), samples = (n - start - 1) / stride + 1;
-    return fl_topk_magnitude(x + start, samples, stride, fl_threshold_cap(ratio, samples));
+    sample.start = (size_t)fl_random_below(&random, sample.stride);
+    sample.count = (n - sample.start - 1) / sample.stride + 1;
+    sample.rank = fl_threshold_cap(ratio, sample.count);
+    return sample;
 }
 
 enum fl_status fl_threshold_dgc(const struct fl_kernels *kernels, const float *x, size_t n, double ratio,
@@ -35,15 +36,14 @@ enum fl_status fl_threshold_dgc(const struct fl_kernels *kernels, const float *x
     if (!kernels->all_finite(x, n))
         return FL_ERR_NOT_FINITE;
     size_t target = fl_threshold_cap(ratio, n);
-    float threshold = fmaxf(FLT_MIN, threshold_of_sample(x, n, ratio, seed));
-    for (int round = 0; round < ROUNDS_MAX; round++) {
-        double share = (double)kernels->count_band(x, n, threshold, INFINITY) / (double)target;
-        if (share > 1.3)
-            threshold = fl_topk_magnitude(x, n, 1, target);
-        if (share >= 0.8 || threshold == FLT_MIN)
-            break;
-        threshold = fmaxf(FLT_MIN, 0.8f * threshold);
-    }
+    struct fl_threshold_sample sample = fl_threshold_draw_sample(n, ratio, seed);
+    float threshold =
+        fmaxf(FLT_MIN, fl_topk_magnitude(x + sample.start, sample.count, sample.stride, sample.rank));
+    enum fl_dgc_verdict verdict = FL_DGC_LOWER;
+    for (int round = 0; round < FL_DGC_ROUNDS_MAX && verdict == FL_DGC_LOWER; round++)
+        verdict = fl_dgc_judge(kernels->count_band(x, n, threshold, INFINITY), target, &threshold);
+    if (verdict == FL_DGC_EXACT)
+        threshold = fl_topk_magnitude(x, n, 1, target);
     *ret_threshold = threshold;
     return FL_OK;
 }

@@ -15,6 +15,15 @@
 /* ceil(ratio * n), at least 1 and at most n; ratio in (0, 1], n > 0. */
 size_t fl_threshold_cap(double ratio, size_t n);
 
+/* Which elements the sample takes: start, start + stride, ..., count of them. The rank-th largest magnitude
+ * among them is the first threshold. */
+struct fl_threshold_sample {
+    size_t start, stride, count, rank;
+};
+
+/* The sample of fl_threshold_dgc(); n > 0, ratio in (0, 1]. */
+struct fl_threshold_sample fl_threshold_draw_sample(size_t n, double ratio, uint64_t seed);
+
 /*
  * A threshold, in the unit of x, that about ratio * n elements reach, by magnitude. The sample takes every
  * s-th element from a start drawn from seed, s odd and so that there are about max(0.01 n, 2 / ratio) of

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LEVEL_LIMIT 0x1p52
-
 typedef unsigned __int128 wide;
 
 /* The hash of one block in one row: its first column, and a sign for each of its elements as a bit. */
@@ -20,18 +18,13 @@ static struct place locate_block(const struct fl_sketch *sketch, unsigned row, u
                           fl_sketch_signs(&sketch->hash, row, block)};
 }
 
-static int64_t with_sign(int64_t level, uint64_t signs, size_t lane)
-{
-    return signs >> lane & 1 ? -level : level;
-}
-
 void fl_sketch_locate(const struct fl_sketch *sketch, unsigned row, size_t i, size_t *ret_column,
                       int *ret_sign)
 {
     size_t lane = i % sketch->shape.block;
     struct place place = locate_block(sketch, row, i / sketch->shape.block);
     *ret_column = place.column + lane;
-    *ret_sign = (int)with_sign(1, place.signs, lane);
+    *ret_sign = (int)fl_sketch_signed(1, place.signs, lane);
 }
 
 static size_t cell_count(const struct fl_sketch *sketch)
@@ -100,13 +93,6 @@ void fl_sketch_clear_cells(struct fl_sketch *sketch, const uint32_t *indices, si
     }
 }
 
-/* v / unit as an integer, half away from zero; |v| < LEVEL_LIMIT * unit. */
-static int64_t level_of(float v, double per_unit)
-{
-    double units = (double)v * per_unit; /* 24 bits, so adding 1/2 is exact or far from a step */
-    return (int64_t)(units + copysign(0.5, units));
-}
-
 static enum fl_status weigh(const struct fl_sketch *sketch, const float *x, double per_unit,
                             uint64_t *ret_load)
 {
@@ -115,8 +101,8 @@ static enum fl_status weigh(const struct fl_sketch *sketch, const float *x, doub
     for (size_t i = 0; i < sketch->shape.dim; i++) {
         if (!isfinite(x[i]))
             return FL_ERR_NOT_FINITE;
-        if (fabs((double)x[i] * per_unit) < LEVEL_LIMIT && load <= FL_SKETCH_LOAD_MAX)
-            load += (uint64_t)llabs(level_of(x[i], per_unit));
+        if (fabs((double)x[i] * per_unit) < FL_SKETCH_LEVEL_LIMIT && load <= FL_SKETCH_LOAD_MAX)
+            load += (uint64_t)llabs(fl_sketch_level(x[i], per_unit));
         else
             in_range = 0; /* and look on for what is not finite */
     }
@@ -139,14 +125,14 @@ enum fl_status fl_sketch_insert(struct fl_sketch *sketch, const float *x, size_t
         size_t lanes = dim - start < block ? dim - start : block, quiet = 1;
         int64_t levels[FL_SKETCH_BLOCK_MAX];
         for (size_t lane = 0; lane < lanes; lane++) {
-            levels[lane] = level_of(x[start + lane], per_unit);
+            levels[lane] = fl_sketch_level(x[start + lane], per_unit);
             quiet &= levels[lane] == 0;
         }
         for (unsigned row = 0; row < sketch->shape.rows && !quiet; row++) {
             struct place place = locate_block(sketch, row, start / block);
             int64_t *cells = sketch->cells + row * sketch->shape.columns + place.column;
             for (size_t lane = 0; lane < lanes; lane++)
-                cells[lane] += with_sign(levels[lane], place.signs, lane);
+                cells[lane] += fl_sketch_signed(levels[lane], place.signs, lane);
         }
     }
     return FL_OK;
@@ -242,8 +228,8 @@ void fl_sketch_estimates(const struct fl_sketch *sketch, float *ret_estimates)
             int64_t values[FL_SKETCH_ROWS_MAX];
             for (size_t row = 0; row < rows; row++)
                 values[row] =
-                    with_sign(sketch->cells[row * sketch->shape.columns + places[row].column + lane],
-                              places[row].signs, lane);
+                    fl_sketch_signed(sketch->cells[row * sketch->shape.columns + places[row].column + lane],
+                                     places[row].signs, lane);
             ret_estimates[start + lane] = (float)((double)median(values, rows) * unit);
         }
     }

@@ -26,11 +26,9 @@
 #include <stdint.h>
 
 #include "base/status.h"
-#include "codec/sketch_hash.h"
+#include "kernels/sketch_hash.h"
 
 #define FL_SKETCH_BLOCK_MAX 16
-/* No cell ever exceeds this: the sum of |round(v / unit)| over all that was inserted is kept below it. */
-#define FL_SKETCH_LOAD_MAX (UINT64_C(1) << 62)
 
 struct fl_sketch_shape {
     size_t dim;     /* elements of the vectors, 1..2^32 - 1 */

@@ -82,6 +82,14 @@ FL_HOST_DEVICE double fl_exact_add_square(double sum, float x)
     return fl_exact_add_wide(sum, fl_exact_multiply_wide((double)x, (double)x));
 }
 
+/* v = momentum v + (g + weight_decay w), then w = w - learning_rate v. */
+FL_HOST_DEVICE void fl_descend(const struct fl_kernels_descent *descent, float g, float *v, float *w)
+{
+    float pull = fl_exact_add(g, fl_exact_multiply(descent->weight_decay, *w));
+    *v = fl_exact_add(fl_exact_multiply(descent->momentum, *v), pull);
+    *w = fl_exact_subtract(*w, fl_exact_multiply(descent->learning_rate, *v));
+}
+
 /*
  * Level of p, and p minus what the level stands for. Float32 gives what exact arithmetic gives: x = |p| /
  * step is exact and at least 1/2. When x and x + 1/2 lie between the same powers of two, the sum is exact
@@ -95,6 +103,30 @@ FL_HOST_DEVICE float fl_take_level(float p, const struct fl_kernels_grid *grid, 
     int32_t magnitude = (int32_t)fl_exact_add(x, 0.5f), level = p < 0 ? -magnitude : magnitude;
     *ret_level = (uint32_t)level;
     return fl_exact_subtract(p, fl_exact_multiply((float)level, grid->step));
+}
+
+/*
+ * Level of p rounded at random to a grid: round_levels of kernels/kernels.h. Float32 gives what float64
+ * would: x is |p| / step exactly, unless it lies below 2^-126, where it is rarer than a word can tell; then
+ * its integer part, what is left, and 2^32 times that are exact as well.
+ */
+FL_HOST_DEVICE uint32_t fl_round_level(float p, uint32_t word, const struct fl_kernels_grid *grid)
+{
+    float magnitude = fabsf(p), ceiling = fl_exact_multiply(grid->step, 0x1p44f);
+    float x = fl_exact_multiply(magnitude < ceiling ? magnitude : 0, grid->inverse_step);
+    x = x < grid->level_most ? x : grid->level_most;
+    int32_t low = (int32_t)x;
+    float share = fl_exact_multiply(fl_exact_subtract(x, (float)low), 0x1p32f);
+    int32_t level = low + (word < (uint32_t)share);
+    return (uint32_t)(p < 0 ? -level : level);
+}
+
+/* The random words of elements 4 block to 4 block + 3. */
+FL_HOST_DEVICE void fl_draw_block(const struct fl_kernels_draw *draw, uint64_t block, uint32_t ret_words[4])
+{
+    const uint32_t key[2] = {(uint32_t)draw->seed, (uint32_t)(draw->seed >> 32)};
+    const uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), draw->round, draw->purpose};
+    fl_philox_block(counter, key, ret_words);
 }
 
 #endif

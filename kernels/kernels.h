@@ -35,6 +35,11 @@ struct fl_kernels_draw {
     uint32_t purpose; /* keeps two uses of one seed in one round apart, e.g. the tensor or the stage */
 };
 
+/* A step of stochastic gradient descent with momentum and weight decay: kernels/exact.h. */
+struct fl_kernels_descent {
+    float learning_rate, momentum, weight_decay;
+};
+
 struct fl_kernels {
     const char *name; /* "portable", "avx2", "avx512", "neon" */
 

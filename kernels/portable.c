@@ -130,14 +130,11 @@ static size_t add_pack(const float *a, const float *b, float *ret_p, size_t n, u
 
 static void draw(const struct fl_kernels_draw *draw, uint64_t first, size_t n, uint32_t *ret_words)
 {
-    const uint32_t key[2] = {(uint32_t)draw->seed, (uint32_t)(draw->seed >> 32)};
     for (size_t i = 0, size; i < n; i += size) {
-        uint64_t block = (first + i) / 4;
+        uint32_t words[4];
         size_t word = (size_t)((first + i) % 4);
-        uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), draw->round, draw->purpose},
-                 words[4];
         size = n - i < 4 - word ? n - i : 4 - word;
-        fl_philox_block(counter, key, words);
+        fl_draw_block(draw, (first + i) / 4, words);
         memcpy(ret_words + i, words + word, size * sizeof *words);
     }
 }

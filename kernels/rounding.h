@@ -37,22 +37,11 @@ static inline __attribute__((always_inline)) void fl_draw_by_groups(fl_draw_grou
     fl_kernels_portable.draw(draw, first + head + whole, n - head - whole, ret_words + head + whole);
 }
 
-/*
- * Float32 gives what float64 would: x is |p| / step exactly, unless it lies below 2^-126, where it is rarer
- * than a word can tell; then its integer part, what is left, and 2^32 times that are exact as well.
- */
 static inline void fl_round_levels(const float *p, const uint32_t *words, size_t n,
                                    const struct fl_kernels_grid *grid, uint32_t *ret_levels)
 {
-    const float ceiling = grid->step * 0x1p44f;
-    for (size_t i = 0; i < n; i++) {
-        float magnitude = fabsf(p[i]);
-        float x = (magnitude < ceiling ? magnitude : 0) * grid->inverse_step;
-        x = x < grid->level_most ? x : grid->level_most;
-        int32_t low = (int32_t)x;
-        int32_t level = low + (words[i] < (uint32_t)((x - (float)low) * 0x1p32f));
-        ret_levels[i] = (uint32_t)(p[i] < 0 ? -level : level);
-    }
+    for (size_t i = 0; i < n; i++)
+        ret_levels[i] = fl_round_level(p[i], words[i], grid);
 }
 
 static inline void fl_round_powers(const float *p, const uint32_t *words, size_t n, uint32_t *ret_bits)

@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "client/trainer/blas.h"
 #include "client/trainer/network.h"
+#include "kernels/exact.h"
 
 #define BATCH_STREAM   0x200 /* of the plan's seed; other streams: model_spec.h, client/data/partition.c */
 #define EVALUATE_BATCH 256
@@ -66,13 +67,12 @@ static uint32_t training_fill_batch(struct training *training, const struct fl_d
 
 static void training_descend(struct training *training, uint64_t elems, const struct fl_train_plan *plan)
 {
+    const struct fl_kernels_descent descent = {plan->learning_rate, plan->momentum, plan->weight_decay};
     float *w = training->weights, *v = training->momentum;
     const float *g = training->gradient;
 
-    for (uint64_t i = 0; i < elems; i++) {
-        v[i] = plan->momentum * v[i] + (g[i] + plan->weight_decay * w[i]);
-        w[i] -= plan->learning_rate * v[i];
-    }
+    for (uint64_t i = 0; i < elems; i++)
+        fl_descend(&descent, g[i], &v[i], &w[i]);
 }
 
 static enum fl_status training_init(struct training *training, const struct builtin *builtin, float *weights,
