@@ -12,13 +12,12 @@ find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 
 # Exactness (rule R8): no fused multiply-add, no value-changing optimisation anywhere.
-add_compile_options(-Wall -Wextra -Wshadow -Wpointer-arith -Wvla -Wundef -Werror -ffp-contract=off
-                    -fno-fast-math -fstack-protector-strong
+add_compile_options("$<$<COMPILE_LANGUAGE:C,CXX>:-Wall;-Wextra;-Wshadow;-Wpointer-arith;-Wvla;-Wundef;-Werror;-ffp-contract=off;-fno-fast-math;-fstack-protector-strong>"
                     "$<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes;-Wmissing-prototypes>")
 add_compile_definitions(_GNU_SOURCE FL_VERSION="${PROJECT_VERSION}")
 set(FL_SANITIZE "" CACHE STRING "Sanitizers to build with, e.g. address,undefined or thread")
 if(FL_SANITIZE)
-  add_compile_options(-fsanitize=${FL_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_compile_options("$<$<COMPILE_LANGUAGE:C,CXX>:-fsanitize=${FL_SANITIZE};-fno-sanitize-recover=all;-fno-omit-frame-pointer>")
   add_link_options(-fsanitize=${FL_SANITIZE})
 endif()
 
