@@ -211,13 +211,12 @@ static float load_float(const uint8_t *vector, size_t i)
     return fl_float_from_bits(fl_load_le32(vector + 4 * i));
 }
 
-/* Element i as a receiver decodes it: as fl_low_rank_expand(). */
-static float element(const struct part *part, size_t i)
+/* An element as a receiver decodes it: as fl_low_rank_expand(). */
+static float element(const struct part *part, size_t row, size_t column)
 {
-    size_t row = i / part->columns, column = i % part->columns;
     double sum = 0;
     if (part->values)
-        return load_float(part->values, i);
+        return load_float(part->values, row * part->columns + column);
     for (size_t j = 0; j < part->rank; j++)
         sum += (double)load_float(part->left, j * part->rows + row) *
                (double)load_float(part->right, j * part->columns + column);
@@ -228,12 +227,16 @@ static enum fl_status walk_part(const struct part *part, uint64_t base, fl_group
 {
     struct fl_group group;
     enum fl_status st = FL_OK;
-    size_t elems = part->rows * part->columns;
+    size_t elems = part->rows * part->columns, row = 0, column = 0;
     for (size_t at = 0; !st && at < elems; at += group.size) {
         group.size = elems - at < FL_RICE_BLOCK ? elems - at : FL_RICE_BLOCK;
         for (size_t i = 0; i < group.size; i++) {
             group.indices[i] = (uint32_t)(base + at + i);
-            group.words[i] = fl_float_bits(element(part, at + i));
+            group.words[i] = fl_float_bits(element(part, row, column));
+            if (++column == part->columns) {
+                column = 0;
+                row++;
+            }
         }
         st = fn(user, &group);
     }
