@@ -52,6 +52,7 @@ static enum fl_status write_taken(const struct fl_kernels *kernels, const struct
 /* A step while it goes from tensor to tensor. */
 struct step {
     const struct fl_kernels *kernels;
+    unsigned threads;
     const float *delta, *residual;
     float *ret_residual;
     struct fl_payload whole;
@@ -63,20 +64,22 @@ static enum fl_status step_part(void *user, const struct fl_codec_params *own, s
     struct step *step = user;
     struct fl_payload part;
     enum fl_status st =
-        fl_error_feedback_step(step->kernels, own, step->delta + start, step->residual + start, elems, out,
-                               step->ret_residual + start, &part);
+        fl_error_feedback_step(step->kernels, step->threads, own, step->delta + start, step->residual + start,
+                               elems, out, step->ret_residual + start, &part);
     if (!st)
         fl_parts_note(&step->whole, &part);
     return st;
 }
 
 /* Each tensor's step by itself. Its part is checked there, so the whole need not be once more. */
-static enum fl_status step_parts(const struct fl_kernels *kernels, const struct fl_codec_params *params,
-                                 const float *delta, const float *residual, size_t dim,
-                                 struct fl_buf *payload, float *ret_residual, struct fl_payload *ret_payload)
+static enum fl_status step_parts(const struct fl_kernels *kernels, unsigned threads,
+                                 const struct fl_codec_params *params, const float *delta,
+                                 const float *residual, size_t dim, struct fl_buf *payload,
+                                 float *ret_residual, struct fl_payload *ret_payload)
 {
     size_t before = payload->size;
-    struct step step = {kernels, delta, residual, ret_residual, {.kind = FL_PAYLOAD_PARTS, .dim = dim}};
+    struct step step = {kernels,  threads,      delta,
+                        residual, ret_residual, {.kind = FL_PAYLOAD_PARTS, .dim = dim}};
     enum fl_status st = fl_codec_params_check(params, dim);
     if (!st)
         st = fl_parts_make(params, dim, step_part, &step, payload, &step.whole.bodies_at);
@@ -90,13 +93,13 @@ static enum fl_status step_parts(const struct fl_kernels *kernels, const struct 
     return FL_OK;
 }
 
-enum fl_status fl_error_feedback_step(const struct fl_kernels *kernels, const struct fl_codec_params *params,
-                                      const float *delta, const float *residual, size_t dim,
-                                      struct fl_buf *payload, float *ret_residual,
-                                      struct fl_payload *ret_payload)
+enum fl_status fl_error_feedback_step(const struct fl_kernels *kernels, unsigned threads,
+                                      const struct fl_codec_params *params, const float *delta,
+                                      const float *residual, size_t dim, struct fl_buf *payload,
+                                      float *ret_residual, struct fl_payload *ret_payload)
 {
     if (params->dense_below)
-        return step_parts(kernels, params, delta, residual, dim, payload, ret_residual, ret_payload);
+        return step_parts(kernels, threads, params, delta, residual, dim, payload, ret_residual, ret_payload);
     if (!fl_taken_can(params->id))
         return fl_error_feedback_plain(kernels, params, delta, residual, dim, payload, ret_residual,
                                        ret_payload);
@@ -104,7 +107,7 @@ enum fl_status fl_error_feedback_step(const struct fl_kernels *kernels, const st
     struct fl_taken taken = {0};
     enum fl_status st = fl_codec_params_check(params, dim);
     if (!st)
-        st = fl_taken_fill(kernels, params, delta, residual, dim, ret_residual, &taken);
+        st = fl_taken_fill(kernels, threads, params, delta, residual, dim, ret_residual, &taken);
     if (!st)
         st = write_taken(kernels, params, dim, &taken, payload);
     fl_taken_done(&taken);

@@ -28,9 +28,9 @@ FL_MUST_CHECK enum fl_status fl_error_feedback_plain(const struct fl_kernels *ke
                                                      struct fl_buf *payload, float *ret_residual,
                                                      struct fl_payload *ret_payload);
 
-/* The same, bit for bit, in one pass over memory for the codecs that have one (codec/taken.h); tensor by
- * tensor where each has a part of its own (codec/parts.h). */
-FL_MUST_CHECK enum fl_status fl_error_feedback_step(const struct fl_kernels *kernels,
+/* The same, bit for bit, in one pass over memory for the codecs that have one (codec/taken.h), on so many
+ * threads; tensor by tensor where each has a part of its own (codec/parts.h). */
+FL_MUST_CHECK enum fl_status fl_error_feedback_step(const struct fl_kernels *kernels, unsigned threads,
                                                     const struct fl_codec_params *params, const float *delta,
                                                     const float *residual, size_t dim, struct fl_buf *payload,
                                                     float *ret_residual, struct fl_payload *ret_payload);

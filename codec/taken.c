@@ -5,42 +5,14 @@
 
 #include "codec/floats.h"
 #include "codec/grid.h"
+#include "codec/taking.h"
 #include "codec/topk.h"
-#include "kernels/take.h"
 
-/* Elements that are added and listed before they are taken: 8 KiB of p, which stay in the nearest cache. */
-#define BLOCK 2048
-/* Elements that are packed between two looks at the room; a multiple of 64. */
-#define PACK_BLOCK 16384
-/* Room for so many is made at least. */
-#define ROOM_MIN 1024
 /* From one taken element in so many on, a bitmap is no larger than a list of indices. */
 #define PACK_FROM 32
 /* Spots of the vector, of so many neighbours each, that tell how many to expect. */
 #define SPOTS      64
 #define SPOT_ELEMS 16
-
-/* What is taken: magnitudes with low <= bits < high, whole or (on a grid) as levels, most in all. */
-struct rule {
-    uint32_t low, high;
-    const struct fl_kernels_grid *grid; /* NULL off the grid */
-    size_t most;
-};
-
-/* A part of the vector. */
-struct part {
-    const float *delta, *residual;
-    float *p;
-    size_t start, elems;
-};
-
-void fl_taken_done(struct fl_taken *taken)
-{
-    free(taken->indices);
-    free(taken->bitmap);
-    free(taken->words);
-    *taken = (struct fl_taken){0};
-}
 
 int fl_taken_can(enum fl_codec_id id)
 {
@@ -48,113 +20,8 @@ int fl_taken_can(enum fl_codec_id id)
            id == FL_CODEC_TOPK_TENSOR;
 }
 
-static enum fl_status resize(uint32_t **array, size_t capacity)
-{
-    uint32_t *resized = realloc(*array, (capacity + FL_KERNELS_SLACK) * sizeof **array);
-    if (!resized)
-        return FL_ERR_NOMEM;
-    *array = resized;
-    return FL_OK;
-}
-
-static enum fl_status set_capacity(struct fl_taken *taken, size_t capacity)
-{
-    enum fl_status st = taken->bitmap ? FL_OK : resize(&taken->indices, capacity);
-    if (!st)
-        st = resize(&taken->words, capacity);
-    if (!st)
-        taken->capacity = capacity;
-    return st;
-}
-
-/* Room for more; when there is none, for as many as there will be in all if the other elements are as those
- * so far. */
-static enum fl_status make_room(struct fl_taken *taken, size_t more, size_t before, size_t done, size_t elems)
-{
-    size_t need = taken->count + more, here = taken->count - before, left = elems - done;
-    if (need <= taken->capacity)
-        return FL_OK;
-    double expected = done ? (double)here / (double)done * (double)left * 17 / 16 : 0;
-    return set_capacity(taken, need + (expected < (double)left ? (size_t)expected : left) + ROOM_MIN);
-}
-
-/* Forgets what was taken, and begins a list, or a bitmap of dim bits when dim is not 0. */
-static enum fl_status begin(struct fl_taken *taken, size_t dim)
-{
-    if (taken->dim != dim)
-        fl_taken_done(taken);
-    taken->count = 0;
-    if (!dim || taken->bitmap)
-        return FL_OK;
-    taken->bitmap = malloc((dim + 63) / 64 * sizeof *taken->bitmap);
-    taken->dim = dim;
-    return taken->bitmap ? FL_OK : FL_ERR_NOMEM;
-}
-
-/* Takes those that were listed behind the count. */
-static void take_listed(const struct rule *rule, const struct part *part, size_t count,
-                        struct fl_taken *taken)
-{
-    const uint32_t *indices = taken->indices + taken->count;
-    uint32_t *words = taken->words + taken->count;
-    if (rule->grid) {
-        for (size_t i = 0; i < count; i++)
-            words[i] = fl_take_one(part->p + (indices[i] - part->start), rule->grid);
-    } else {
-        for (size_t i = 0; i < count; i++)
-            words[i] = fl_take_one(part->p + (indices[i] - part->start), NULL);
-    }
-    taken->count += count;
-}
-
-/* Adds and takes by one rule. When that would pass the rule's most, it stops: p is complete up to *ret_done,
- * and *ret_enough is 0. */
-static enum fl_status take(const struct fl_kernels *kernels, const struct rule *rule, const struct part *part,
-                           struct fl_taken *taken, size_t *ret_done, int *ret_enough)
-{
-    uint32_t worst = 0;
-    size_t before = taken->count, count = 0;
-    *ret_enough = 0;
-    for (size_t at = 0, size; at < part->elems; at += size) {
-        size = part->elems - at < BLOCK ? part->elems - at : BLOCK;
-        enum fl_status st = make_room(taken, size, before, at, part->elems);
-        if (st)
-            return st;
-        count = kernels->add_list(part->delta + at, part->residual + at, part->p + at, size, rule->low,
-                                  rule->high, (uint32_t)(part->start + at), count,
-                                  taken->indices + taken->count, &worst);
-        if (worst >= FL_FLOAT_INFINITY)
-            return FL_ERR_NOT_FINITE;
-        *ret_done = at + size;
-        if (count > rule->most - (taken->count - before))
-            return FL_OK;
-        take_listed(rule, part, count, taken);
-    }
-    *ret_enough = 1;
-    return FL_OK;
-}
-
-/* The same of the whole vector into a bitmap, whatever the rule's most. */
-static enum fl_status take_packed(const struct fl_kernels *kernels, const struct rule *rule,
-                                  const struct part *whole, struct fl_taken *taken)
-{
-    uint32_t worst = 0;
-    for (size_t at = 0, size; at < whole->elems; at += size) {
-        size = whole->elems - at < PACK_BLOCK ? whole->elems - at : PACK_BLOCK;
-        enum fl_status st = make_room(taken, size, 0, at, whole->elems);
-        if (st)
-            return st;
-        taken->count += kernels->add_pack(whole->delta + at, whole->residual + at, whole->p + at, size,
-                                          rule->low, rule->high, rule->grid, taken->bitmap + at / 64,
-                                          taken->words + taken->count, &worst);
-        if (worst >= FL_FLOAT_INFINITY)
-            return FL_ERR_NOT_FINITE;
-    }
-    return FL_OK;
-}
-
 /* Whether enough will be taken that a bitmap pays, as a few spots tell. */
-static int expects_many(const struct rule *rule, const struct part *whole)
+static int expects_many(const struct fl_taking_rule *rule, const struct fl_taking_part *whole)
 {
     size_t count = 0, stride = whole->elems / SPOTS;
     if (stride < SPOT_ELEMS)
@@ -168,29 +35,25 @@ static int expects_many(const struct rule *rule, const struct part *whole)
     return count * PACK_FROM >= SPOTS * SPOT_ELEMS;
 }
 
-static enum fl_status take_threshold(const struct fl_kernels *kernels, const struct fl_codec_params *params,
-                                     const struct part *whole, struct fl_taken *taken)
+static enum fl_status take_threshold(const struct fl_takers *takers, const struct fl_codec_params *params,
+                                     const struct fl_taking_part *whole, struct fl_taken *taken)
 {
-    struct rule rule = {
+    struct fl_taking_rule rule = {
         .low = fl_float_bits(params->lambda), .high = FL_FLOAT_INFINITY, .most = whole->elems};
     struct fl_kernels_grid grid = {.step = ldexpf(1, params->step_log2),
                                    .inverse_step = ldexpf(1, -params->step_log2),
                                    .level_most = (float)FL_CODEC_LEVEL_MAX};
+    int enough; /* always */
     if (params->id == FL_CODEC_INT_THRESHOLD) {
         rule.high = fl_float_bits(fl_grid_ceiling(params->step_log2));
         rule.grid = &grid;
     }
-    int many = expects_many(&rule, whole), enough;
-    size_t done;
-    enum fl_status st = begin(taken, many ? whole->elems : 0);
-    if (st)
-        return st;
-    return many ? take_packed(kernels, &rule, whole, taken)
-                : take(kernels, &rule, whole, taken, &done, &enough);
+    enum fl_status st = fl_taken_begin(taken, expects_many(&rule, whole) ? whole->elems : 0);
+    return st ? st : fl_take(takers, &rule, whole, taken, &enough);
 }
 
 /* Puts back all from the one at first on. */
-static void put_back(const struct part *part, struct fl_taken *taken, size_t first)
+static void put_back(const struct fl_taking_part *part, struct fl_taken *taken, size_t first)
 {
     while (taken->count > first) {
         taken->count--;
@@ -199,9 +62,9 @@ static void put_back(const struct part *part, struct fl_taken *taken, size_t fir
 }
 
 /* Top-k of p as it stands, by looking at all of it. */
-static enum fl_status take_top_plain(const struct part *part, size_t k, struct fl_taken *taken)
+static enum fl_status take_top_plain(const struct fl_taking_part *part, size_t k, struct fl_taken *taken)
 {
-    enum fl_status st = taken->count + k <= taken->capacity ? FL_OK : set_capacity(taken, taken->count + k);
+    enum fl_status st = fl_taken_reserve(taken, taken->count + k);
     if (st)
         return st;
     const uint32_t *indices = taken->indices + taken->count;
@@ -213,15 +76,9 @@ static enum fl_status take_top_plain(const struct part *part, size_t k, struct f
     return FL_OK;
 }
 
-static enum fl_status add_rest(const struct fl_kernels *kernels, const struct part *part, size_t done)
-{
-    kernels->add(part->delta + done, part->residual + done, part->p + done, part->elems - done);
-    return kernels->all_finite(part->p + done, part->elems - done) ? FL_OK : FL_ERR_NOT_FINITE;
-}
-
 /* Of those taken from the one at first on, all at least as large as the k-th, keeps the k largest; ties by
  * smallest index. */
-static void keep_top(const struct part *part, size_t k, struct fl_taken *taken, size_t first)
+static void keep_top(const struct fl_taking_part *part, size_t k, struct fl_taken *taken, size_t first)
 {
     size_t equal, at = first;
     uint32_t least = fl_topk_kth(taken->words + first, taken->count - first, 1, k, &equal);
@@ -240,15 +97,18 @@ static void keep_top(const struct part *part, size_t k, struct fl_taken *taken, 
 
 /* Exact top-k of a part: a bound from a sample that a few more than k reach, then the k largest of these.
  * When the sample has misled, all of p is looked at. */
-static enum fl_status take_top(const struct fl_kernels *kernels, const struct part *part, size_t k,
+static enum fl_status take_top(const struct fl_takers *takers, const struct fl_taking_part *part, size_t k,
                                struct fl_taken *taken)
 {
-    size_t done = 0, first = taken->count;
-    int enough;
-    if (part->elems >= FL_TOPK_SAMPLE_FROM) {
-        struct rule rule = {.high = FL_FLOAT_INFINITY};
+    size_t first = taken->count;
+    enum fl_status st;
+    if (part->elems < FL_TOPK_SAMPLE_FROM) {
+        st = fl_take_nothing(takers->kernels, part);
+    } else {
+        struct fl_taking_rule rule = {.high = FL_FLOAT_INFINITY};
+        int enough;
         rule.low = fl_topk_bound(part->delta, part->residual, part->elems, k, &rule.most);
-        enum fl_status st = take(kernels, &rule, part, taken, &done, &enough);
+        st = fl_take(takers, &rule, part, taken, &enough);
         if (st)
             return st;
         size_t count = taken->count - first;
@@ -259,37 +119,37 @@ static enum fl_status take_top(const struct fl_kernels *kernels, const struct pa
         }
         put_back(part, taken, first);
     }
-    enum fl_status st = add_rest(kernels, part, done);
     return st ? st : take_top_plain(part, k, taken);
 }
 
-static enum fl_status take_tensors(const struct fl_kernels *kernels, const struct fl_codec_params *params,
-                                   const struct part *whole, struct fl_taken *taken)
+static enum fl_status take_tensors(const struct fl_takers *takers, const struct fl_codec_params *params,
+                                   const struct fl_taking_part *whole, struct fl_taken *taken)
 {
     enum fl_status st = FL_OK;
     size_t start = 0;
     for (size_t i = 0; i < params->tensor_count && !st; i++) {
-        struct part part = {whole->delta + start, whole->residual + start, whole->p + start, start,
-                            fl_codec_tensor_elems(&params->tensors[i])};
-        st = take_top(kernels, &part, fl_codec_top_count(params->ratio, part.elems), taken);
+        struct fl_taking_part part = {whole->delta + start, whole->residual + start, whole->p + start, start,
+                                      fl_codec_tensor_elems(&params->tensors[i])};
+        st = take_top(takers, &part, fl_codec_top_count(params->ratio, part.elems), taken);
         start += part.elems;
     }
     return st;
 }
 
-enum fl_status fl_taken_fill(const struct fl_kernels *kernels, const struct fl_codec_params *params,
-                             const float *delta, const float *residual, size_t dim, float *ret_residual,
-                             struct fl_taken *taken)
+enum fl_status fl_taken_fill(const struct fl_kernels *kernels, unsigned threads,
+                             const struct fl_codec_params *params, const float *delta, const float *residual,
+                             size_t dim, float *ret_residual, struct fl_taken *taken)
 {
-    struct part whole = {delta, residual, ret_residual, 0, dim};
+    const struct fl_takers takers = {kernels, threads};
+    struct fl_taking_part whole = {delta, residual, ret_residual, 0, dim};
     if (params->id == FL_CODEC_THRESHOLD || params->id == FL_CODEC_INT_THRESHOLD)
-        return take_threshold(kernels, params, &whole, taken);
-    enum fl_status st = begin(taken, 0);
+        return take_threshold(&takers, params, &whole, taken);
+    enum fl_status st = fl_taken_begin(taken, 0);
     if (st)
         return st;
     return params->id == FL_CODEC_TOPK
-               ? take_top(kernels, &whole, fl_codec_top_count(params->ratio, dim), taken)
-               : take_tensors(kernels, params, &whole, taken);
+               ? take_top(&takers, &whole, fl_codec_top_count(params->ratio, dim), taken)
+               : take_tensors(&takers, params, &whole, taken);
 }
 
 /* --- to the writer --- */
@@ -327,7 +187,9 @@ enum fl_status fl_taken_write(const struct fl_kernels *kernels, const struct fl_
     if (!taken->bitmap)
         return fl_payload_write(head, taken->indices, taken->words, payload);
     struct unpacking unpacking = {.kernels = kernels, .taken = taken};
-    enum fl_status st = resize(&unpacking.indices, fl_payload_range_most(taken->dim, taken->count));
+    size_t room = fl_payload_range_most(taken->dim, taken->count) + FL_KERNELS_SLACK;
+    unpacking.indices = malloc(room * sizeof *unpacking.indices);
+    enum fl_status st = unpacking.indices ? FL_OK : FL_ERR_NOMEM;
     if (!st)
         st = fl_payload_write_from(head, unpack, &unpacking, payload);
     free(unpacking.indices);

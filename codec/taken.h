@@ -31,9 +31,11 @@ int fl_taken_can(enum fl_codec_id id);
  * FL_ERR_NOT_FINITE when a sum is NaN or infinite, FL_ERR_NOMEM. taken is for fl_taken_done() in any case;
  * what an earlier call put there gives its memory. Needs 8 bytes of memory for each coordinate that is sent,
  * up to a third more in top-k; where a threshold is reached by more than about one element in 32, 4 bytes and
- * a bit for every element.
+ * a bit for every element. threads: 1 to FL_PARALLEL_MAX (base/parallel.h), of which large vectors use all:
+ * each takes from a range of its own, and the outcome is the same for any number; besides the caller's they
+ * live within the call.
  */
-FL_MUST_CHECK enum fl_status fl_taken_fill(const struct fl_kernels *kernels,
+FL_MUST_CHECK enum fl_status fl_taken_fill(const struct fl_kernels *kernels, unsigned threads,
                                            const struct fl_codec_params *params, const float *delta,
                                            const float *residual, size_t dim, float *ret_residual,
                                            struct fl_taken *taken);

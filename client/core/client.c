@@ -32,7 +32,7 @@ enum fl_status fl_client_new(const struct fl_client_options *options, struct fl_
     c->options = *options;
     c->env = options->env;
     c->kernels = options->kernels;
-    fl_host_engine_init(&c->host, c->kernels);
+    fl_host_engine_init(&c->host, c->kernels, options->threads > 1 ? options->threads : 1);
     c->engine = &c->host.base;
     fl_buf_init(&c->manifest_text, FL_MANIFEST_MAX_BYTES);
     fl_buf_init(&c->verdict_text, FL_LIMIT_SMALL_BODY_BYTES);

@@ -35,6 +35,7 @@ struct fl_client;
 struct fl_client_options {
     const struct fl_env *env;         /* borrowed for the client's life */
     const struct fl_kernels *kernels; /* likewise */
+    unsigned threads;                 /* that compress a large update; 0 is 1 */
     char run[FL_LIMIT_NAME_BYTES + 1];
     uint64_t poll_ms; /* how long a request for work may wait on the server */
     int resync; /* 1: only take over the server's sequence, dropping what is under way; then stop (R13) */

@@ -53,9 +53,11 @@ struct fl_engine {
 struct fl_host_engine {
     struct fl_engine base;
     const struct fl_kernels *kernels;
+    unsigned threads;
 };
 
-void fl_host_engine_init(struct fl_host_engine *engine, const struct fl_kernels *kernels);
+/* threads: for large vectors, 1 to FL_PARALLEL_MAX (base/parallel.h). */
+void fl_host_engine_init(struct fl_host_engine *engine, const struct fl_kernels *kernels, unsigned threads);
 
 /*
  * delta = x_start - x_end; p = delta + e_old; appends the payload of p by params to payload, and what it does

@@ -5,7 +5,8 @@ static enum fl_status compress(struct fl_engine *engine, const struct fl_engine_
                                const struct fl_codec_params *params, struct fl_buf *payload,
                                struct fl_engine_result *ret_result)
 {
-    const struct fl_kernels *kernels = ((struct fl_host_engine *)engine)->kernels;
+    const struct fl_host_engine *host = (struct fl_host_engine *)engine;
+    const struct fl_kernels *kernels = host->kernels;
     struct fl_engine_result result = {0};
     struct fl_payload checked;
     float *delta = round->end;
@@ -15,8 +16,8 @@ static enum fl_status compress(struct fl_engine *engine, const struct fl_engine_
         return FL_ERR_NOT_FINITE;
     result.delta_squares = kernels->sum_squares(delta, round->elems);
     if (params) {
-        enum fl_status st = fl_error_feedback_step(kernels, params, delta, round->residual, round->elems,
-                                                   payload, delta, &checked);
+        enum fl_status st = fl_error_feedback_step(kernels, host->threads, params, delta, round->residual,
+                                                   round->elems, payload, delta, &checked);
         if (st)
             return st;
         result.count = checked.count;
@@ -28,7 +29,7 @@ static enum fl_status compress(struct fl_engine *engine, const struct fl_engine_
 
 static const struct fl_engine_ops ops = {.compress = compress};
 
-void fl_host_engine_init(struct fl_host_engine *engine, const struct fl_kernels *kernels)
+void fl_host_engine_init(struct fl_host_engine *engine, const struct fl_kernels *kernels, unsigned threads)
 {
-    *engine = (struct fl_host_engine){.base.ops = &ops, .kernels = kernels};
+    *engine = (struct fl_host_engine){.base.ops = &ops, .kernels = kernels, .threads = threads};
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/parallel.h"
 #include "platform/crypto.h"
 
 #define FIELD(field) FL_SETTING_FIELD(struct fl_client_config, field)
@@ -71,6 +72,8 @@ static const struct fl_setting run_rows[] = {
      .unit = "milliseconds", .help = "how long one request for work may wait on the server"},
     {.key = "train.time_budget_ms", .type = FL_SETTING_U64, FIELD(time_budget_ms), .min = 0, .max = 86400000,
      .def = "0", .unit = "milliseconds", .help = "end local training after this long, after one step at least; 0: no budget"},
+    {.key = "threads", .type = FL_SETTING_U64, FIELD(threads), .min = 1, .max = FL_PARALLEL_MAX, .def = "1",
+     .help = "threads that compress an update of more than a million parameters; training has one"},
     {.key = "log.level", .type = FL_SETTING_CHOICE, FIELD(log_level), .choices = log_levels, .def = "info",
      .help = "least level of the lines on standard error"},
     DATA_ROWS,

@@ -59,7 +59,7 @@ struct fl_client_config {
     char token[FL_LIMIT_TOKEN_BYTES + 1];
     char token_file[FL_PATH_SIZE];
     char fingerprint[128];
-    uint64_t time_budget_ms, poll_ms;
+    uint64_t time_budget_ms, poll_ms, threads;
     bool keep_history, json;
     bool resync; /* set by `fl-client resync`, which has the rows of run */
     enum fl_log_level log_level;

@@ -177,6 +177,7 @@ static enum fl_status load(struct runner *r, struct fl_error *err)
 {
     struct fl_client_options options = {.env = r->env,
                                         .kernels = fl_kernels_pick(),
+                                        .threads = (unsigned)r->config->threads,
                                         .poll_ms = r->config->poll_ms,
                                         .resync = r->config->resync,
                                         .keep_history = r->config->keep_history};

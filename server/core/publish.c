@@ -5,10 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/parallel.h"
 #include "codec/downlink.h"
 #include "codec/payload.h"
 
 #define PART_CHUNKS_MIN 16
+/* A thread for fewer coordinates would cost more than it saves. */
+#define SHARE_MIN 8192
 
 static int compare_entries(const void *a, const void *b)
 {
@@ -71,6 +74,40 @@ static void blame_update(struct fl_job *job, const struct fl_entry *entry, enum 
                                  : fl_status_text(st));
 }
 
+/* One payload on its way into the sum. */
+struct adding {
+    const struct maker *maker;
+    const struct fl_payload *payload;
+    uint64_t weight;
+    unsigned parts;
+};
+
+static void add_part(void *user, unsigned part)
+{
+    const struct adding *adding = user;
+    const struct maker *maker = adding->maker;
+    size_t elems = maker->end - maker->begin;
+    size_t from = fl_parallel_begin(elems, FL_STATE_CHUNK_ELEMS, adding->parts, part);
+    size_t to = fl_parallel_begin(elems, FL_STATE_CHUNK_ELEMS, adding->parts, part + 1);
+
+    if (maker->job->on_grid)
+        fl_payload_add_levels(adding->payload, (int64_t)adding->weight, maker->sum.levels + from,
+                              maker->begin + from, maker->begin + to);
+    else
+        fl_payload_add_values(adding->payload, (double)adding->weight, maker->sum.values + from,
+                              maker->begin + from, maker->begin + to);
+}
+
+static void add_payload(const struct maker *maker, const struct fl_payload *payload, uint64_t weight)
+{
+    struct adding adding = {.maker = maker,
+                            .payload = payload,
+                            .weight = weight,
+                            .parts = fl_parallel_parts(payload->count, SHARE_MIN, maker->job->threads)};
+
+    fl_parallel(adding.parts, add_part, &adding);
+}
+
 static enum fl_status add_entry(struct maker *maker, const struct fl_entry *entry)
 {
     struct fl_job *job = maker->job;
@@ -90,10 +127,7 @@ static enum fl_status add_entry(struct maker *maker, const struct fl_entry *entr
         blame_update(job, entry, st);
         return st;
     }
-    if (job->on_grid)
-        fl_payload_add_levels(&payload, (int64_t)entry->weight, maker->sum.levels, maker->begin, maker->end);
-    else
-        fl_payload_add_values(&payload, (double)entry->weight, maker->sum.values, maker->begin, maker->end);
+    add_payload(maker, &payload, entry->weight);
     lap(maker, FL_STAGE_SUM);
     return FL_OK;
 }

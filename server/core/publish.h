@@ -11,7 +11,8 @@
  *
  * x is read from the base's state blob and written to that of the new version chunk by chunk, and is never in
  * memory as a whole; sums are made for one half of the vector at a time (rule R12). So a job needs 12 bytes a
- * parameter besides those of its base, and one payload.
+ * parameter besides those of its base, and one payload. A large payload is added by several threads, to a
+ * range of the vector each, which gives the same bits as one.
  *
  * Not for deciding when: see round.h.
  */
@@ -63,6 +64,7 @@ struct fl_job {
     const struct fl_env *env;
     struct fl_store *store;
     const struct fl_kernels *kernels;
+    unsigned threads; /* that add up, 1 to FL_PARALLEL_MAX */
     char run_name[FL_LIMIT_NAME_BYTES + 1];
     uint64_t run_origin;
     struct fl_codec_params params; /* tensors points into this job */

@@ -163,6 +163,7 @@ static enum fl_status start_job(struct fl_server *server, struct fl_run *run)
     job->env = server->env;
     job->store = server->store;
     job->kernels = server->kernels;
+    job->threads = server->threads;
     memcpy(job->run_name, run->row.name, sizeof job->run_name);
     job->run_origin = run->row.origin;
     job->params = fl_run_codec_params(run);

@@ -103,6 +103,7 @@ enum fl_status fl_server_new(const struct fl_env *env, struct fl_store *store,
     server->env = env;
     server->store = store;
     server->kernels = kernels;
+    server->threads = 1;
     server->effects = effects;
     server->snapshots = (struct fl_snapshot_limits){FL_SNAPSHOTS_KEPT, FL_SNAPSHOTS_KEEP_MS};
     memcpy(server->mac_key, mac_key, FL_DIGEST_SIZE);
@@ -123,6 +124,11 @@ enum fl_status fl_server_new(const struct fl_env *env, struct fl_store *store,
 void fl_server_limit_snapshots(struct fl_server *server, const struct fl_snapshot_limits *limits)
 {
     server->snapshots = *limits;
+}
+
+void fl_server_use_threads(struct fl_server *server, unsigned threads)
+{
+    server->threads = threads;
 }
 
 void fl_server_free(struct fl_server *server)

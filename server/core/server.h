@@ -179,6 +179,10 @@ struct fl_snapshot_limits {
 /* Other limits than these two. */
 void fl_server_limit_snapshots(struct fl_server *server, const struct fl_snapshot_limits *limits);
 
+/* Threads that add up the updates of versions from now on, 1 to FL_PARALLEL_MAX (base/parallel.h); 1 until
+ * then. They live within fl_job_run(). */
+void fl_server_use_threads(struct fl_server *server, unsigned threads);
+
 FL_MUST_CHECK enum fl_status fl_server_begin(struct fl_server *server);
 void fl_server_handle(struct fl_server *server, const struct fl_request *request);
 void fl_server_job_done(struct fl_server *server, struct fl_job *job);

@@ -36,6 +36,7 @@ struct fl_server {
     struct fl_job *jobs;
 
     struct fl_snapshot_limits snapshots;
+    unsigned threads; /* that add up a version's updates */
 
     int loaded;            /* 0: memory is empty because the last reload failed */
     uint64_t generation;   /* counts loads */

@@ -173,6 +173,7 @@ static enum fl_status start(struct serving *serving, const char *dir, const stru
     (void)fl_certificate_watch_look(&serving->certificates, NULL, wall_s());
     struct fl_loop_config loop =
         fl_deployment_loop(&serving->deployment, (size_t)config->connections + ADMIN_CONNECTIONS);
+    loop.threads = (unsigned)config->sum_threads;
     loop.snapshots = (struct fl_snapshot_limits){(size_t)config->snapshots_kept, config->snapshots_keep_ms};
     if ((st = fl_loop_new(&loop, &serving->loop, err)) || (st = start_operators(serving, config, err)) ||
         (st = start_clients(serving, config, err)))
@@ -212,7 +213,8 @@ int fl_command_serve(const struct fl_command_call *call)
     if (!st)
         st = fl_server_config_guard(call->config_path, config, &err);
     fl_log_set_level((enum fl_log_level)config->log_level);
-    mallopt(M_MMAP_THRESHOLD, MMAP_BYTES); /* else it grows with the bodies, and what they took stays resident */
+    mallopt(M_MMAP_THRESHOLD,
+            MMAP_BYTES); /* else it grows with the bodies, and what they took stays resident */
     if (!st)
         st = fl_server_config_check(config, &err);
     if (!st) {

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/parallel.h"
+
 static const char *const durabilities[] = {"full", "off", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 
@@ -130,6 +132,14 @@ const struct fl_setting fl_server_config_rows[FL_SERVER_CONFIG_COUNT] = {
      .def = "120000",
      .unit = "milliseconds",
      .help = "that a connection may stay open between two requests"},
+    {.key = "sum.threads",
+     .type = FL_SETTING_U64,
+     FL_SETTING_FIELD(struct fl_server_config, sum_threads),
+     .min = 1,
+     .max = FL_PARALLEL_MAX,
+     .def = "1",
+     .help = "threads that add up the updates of a round; more pay where updates have tens of thousands of "
+             "coordinates and cores have nothing else to do"},
     {.key = "snapshots.kept",
      .type = FL_SETTING_U64,
      FL_SETTING_FIELD(struct fl_server_config, snapshots_kept),

@@ -20,7 +20,7 @@ struct fl_server_config {
     uint64_t port;
     uint64_t threads, connections, strangers, per_address, strangers_per_address;
     uint64_t update_bytes, in_flight_bytes, enrolments_per_minute;
-    uint64_t snapshots_kept, snapshots_keep_ms;
+    uint64_t snapshots_kept, snapshots_keep_ms, sum_threads;
     uint64_t handshake_ms, head_ms, body_ms, idle_ms, min_rate;
     int durability;                        /* enum fl_durability */
     int log_level;                         /* enum fl_log_level */
@@ -31,7 +31,7 @@ struct fl_server_config {
 
 enum fl_durability { FL_DURABILITY_FULL, FL_DURABILITY_OFF };
 
-#define FL_SERVER_CONFIG_COUNT 24
+#define FL_SERVER_CONFIG_COUNT 25
 extern const struct fl_setting fl_server_config_rows[FL_SERVER_CONFIG_COUNT];
 
 /* What must hold between settings. FL_ERR_CONFIG. */

@@ -397,12 +397,15 @@ static enum fl_status loop_init(const struct fl_loop_config *config, struct fl_l
     enum fl_status st = fl_server_new(config->env, config->store, config->kernels, &loop->effects,
                                       config->mac_key, &loop->server);
     if (st)
-        return fl_error_set(err, st,
-                            "cannot load the server's state: %s; the blob that the log names, or else state.db, "
-                            "must be put back from a backup, see server/port/README.md",
-                            fl_status_text(st));
+        return fl_error_set(
+            err, st,
+            "cannot load the server's state: %s; the blob that the log names, or else state.db, "
+            "must be put back from a backup, see server/port/README.md",
+            fl_status_text(st));
     if (config->snapshots.kept)
         fl_server_limit_snapshots(loop->server, &config->snapshots);
+    if (config->threads)
+        fl_server_use_threads(loop->server, config->threads);
     return FL_OK;
 }
 

@@ -40,6 +40,7 @@ struct fl_loop_config {
     const uint8_t *mac_key;              /* FL_DIGEST_SIZE bytes */
     size_t waiting_max;                  /* calls that may wait for an answer at once */
     struct fl_snapshot_limits snapshots; /* kept 0: those of the core */
+    unsigned threads;                    /* as fl_server_use_threads(); 0: that of the core */
     /* As fl_server_effects.issue. */
     enum fl_status (*issue)(void *user, struct fl_bytes public_key, const char *client_id,
                             struct fl_buf *chain);

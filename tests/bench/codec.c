@@ -63,8 +63,8 @@ static double encode_once(struct bench *bench, const struct fl_codec_params *par
     fl_buf_clear(&bench->payload);
     measure_fill(bench->m.delta, bench->elems, density, MEASURE_RANDOM, seed);
     double start = measure_now();
-    must(fl_error_feedback_step(bench->m.kernels, params, bench->m.delta, bench->m.residual, bench->elems,
-                                &bench->payload, bench->m.delta, &checked));
+    must(fl_error_feedback_step(bench->m.kernels, (unsigned)bench->m.options->threads, params, bench->m.delta,
+                                bench->m.residual, bench->elems, &bench->payload, bench->m.delta, &checked));
     return measure_now() - start;
 }
 
@@ -99,8 +99,8 @@ static void take(struct bench *bench, const struct fl_codec_params *params, doub
                  enum measure_support support, uint64_t seed, struct fl_taken *taken)
 {
     measure_fill(bench->m.delta, bench->elems, density, support, seed);
-    must(fl_taken_fill(bench->m.kernels, params, bench->m.delta, bench->m.residual, bench->elems,
-                       bench->m.delta, taken));
+    must(fl_taken_fill(bench->m.kernels, (unsigned)bench->m.options->threads, params, bench->m.delta,
+                       bench->m.residual, bench->elems, bench->m.delta, taken));
 }
 
 static struct fl_payload_head head_of(const struct bench *bench, const struct fl_codec_params *params,
@@ -245,8 +245,8 @@ static void measure_file(struct bench *bench)
     for (size_t d = 0; d < DENSITIES; d++) {
         struct fl_codec_params top = {.id = FL_CODEC_TOPK, .ratio = densities[d]};
         read_file(bench);
-        must(fl_taken_fill(bench->m.kernels, &top, bench->m.delta, bench->m.residual, bench->elems,
-                           bench->m.delta, &taken));
+        must(fl_taken_fill(bench->m.kernels, (unsigned)bench->m.options->threads, &top, bench->m.delta,
+                           bench->m.residual, bench->elems, bench->m.delta, &taken));
         double ranges = bits_of(bench, FL_CODING_RANGES, &taken),
                best = bits_of(bench, FL_CODING_BEST, &taken);
         add_bits(bench, "indices of the file, by ranges", densities[d], ranges,

@@ -58,8 +58,8 @@ static void run_add(struct bench *bench, const void *what)
 
 static void run_fill(struct bench *bench, const void *what)
 {
-    if (fl_taken_fill(bench->m.kernels, what, bench->m.delta, bench->m.residual, bench->elems, bench->m.delta,
-                      &bench->taken))
+    if (fl_taken_fill(bench->m.kernels, (unsigned)bench->m.options->threads, what, bench->m.delta,
+                      bench->m.residual, bench->elems, bench->m.delta, &bench->taken))
         fail("out of memory");
 }
 

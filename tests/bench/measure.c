@@ -67,10 +67,12 @@ static void print_text(const struct measure_table *table, FILE *out)
     }
 }
 
+static clockid_t clock_of_times = CLOCK_THREAD_CPUTIME_ID;
+
 double measure_now(void)
 {
     struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    clock_gettime(clock_of_times, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
@@ -144,6 +146,7 @@ int measure_begin(const struct fl_command_call *call, struct measure *ret_measur
         fprintf(call->err, "fl-bench: --input: %s cannot be read\n", options->input);
         return FL_EXIT_USAGE;
     }
+    clock_of_times = options->threads > 1 ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID;
     measure.delta = measure_memory(options->elems * sizeof(float));
     measure.residual = measure_memory(options->elems * sizeof(float));
     *ret_measure = measure;
@@ -154,8 +157,9 @@ void measure_end(const struct fl_command_call *call, struct measure *measure, co
 {
     const struct measure_options *options = measure->options;
     if (!options->json)
-        fprintf(call->out, "kernels: %s; bounds: %s; times: least of %d repetitions, ratio: median\n",
-                measure->kernels->name, bounds, (int)options->repetitions);
+        fprintf(call->out,
+                "kernels: %s; threads: %d; bounds: %s; times: least of %d repetitions, ratio: median\n",
+                measure->kernels->name, (int)options->threads, bounds, (int)options->repetitions);
     (options->json ? print_json : print_text)(&measure->table, call->out);
     munmap(measure->delta, options->elems * sizeof(float));
     munmap(measure->residual, options->elems * sizeof(float));

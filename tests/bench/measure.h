@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/parallel.h"
 #include "kernels/kernels.h"
 #include "platform/args.h"
 #include "platform/file.h"
@@ -17,7 +18,7 @@
 struct measure_options {
     bool json;
     char kernels[32];
-    uint64_t elems, repetitions;
+    uint64_t elems, repetitions, threads;
     char input[FL_PATH_SIZE];
 };
 
@@ -45,6 +46,13 @@ struct measure_options {
          .max = 100,                                                                                         \
          .def = "7",                                                                                         \
          .help = "each with fresh data and its bound beside it; ten times as many in cache"},                \
+        {.key = "threads",                                                                                   \
+         .type = FL_SETTING_U64,                                                                             \
+         FL_SETTING_FIELD(struct measure_options, threads),                                                  \
+         .min = 1,                                                                                           \
+         .max = FL_PARALLEL_MAX,                                                                             \
+         .def = "1",                                                                                         \
+         .help = "that take; the bound has one. With more than one, times are by the clock on the wall"},    \
     {                                                                                                        \
         .key = "input", .type = FL_SETTING_STRING, FL_SETTING_FIELD(struct measure_options, input),          \
         .help = "file of float32 to measure with instead: --elems of them, for kernels times --repetitions"  \
@@ -87,7 +95,7 @@ int measure_begin(const struct fl_command_call *call, struct measure *ret_measur
 void measure_end(const struct fl_command_call *call, struct measure *measure, const char *bounds);
 
 /* Seconds of processor time of this thread: what other programs take of a core does not count, what they take
- * of caches and memory does. */
+ * of caches and memory does. With several threads, seconds that pass. */
 double measure_now(void);
 
 /* Where the coordinates of magnitude 1 and more lie. */

@@ -152,8 +152,8 @@ static enum fl_status do_stage(struct work *work, enum stage stage, struct fl_er
     switch (stage) {
     case STAGE_COMPRESS:
         fl_buf_clear(&work->payload);
-        return fl_error_feedback_step(fl_kernels_pick(), &params, work->large->values, work->residual, elems,
-                                      &work->payload, work->left, &checked);
+        return fl_error_feedback_step(fl_kernels_pick(), 1, &params, work->large->values, work->residual,
+                                      elems, &work->payload, work->left, &checked);
     case STAGE_SAVE_RESIDUAL: {
         enum fl_status st = save(work, "update", fl_buf_view(&work->payload), err);
         struct fl_bytes residual = {(const uint8_t *)work->left, elems * sizeof *work->left};

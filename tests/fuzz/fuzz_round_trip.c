@@ -17,7 +17,7 @@ static void check_step(const struct fuzz_codec *codec, const float *p)
     FUZZ_CHECK(zero && e && q);
     fl_buf_init(&first, 1 << 24);
     fl_buf_init(&second, 1 << 24);
-    enum fl_status st = fl_error_feedback_step(kernels, &codec->params, p, zero, dim, &first, e, &payload);
+    enum fl_status st = fl_error_feedback_step(kernels, 1, &codec->params, p, zero, dim, &first, e, &payload);
     if (fl_codec_params_check(&codec->params, dim)) {
         FUZZ_CHECK(st && !first.size);
     } else if (!kernels->all_finite(p, dim)) {

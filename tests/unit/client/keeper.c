@@ -72,7 +72,7 @@ static const struct fl_engine_ops ops = {
 void keeper_init(struct keeper *k, size_t elems)
 {
     *k = (struct keeper){.base.ops = &ops, .elems = elems};
-    fl_host_engine_init(&k->host, fl_kernels_pick());
+    fl_host_engine_init(&k->host, fl_kernels_pick(), 1);
     float **vectors[] = {&k->replica, &k->residual, &k->end, &k->pending};
     for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++)
         assert_non_null(*vectors[i] = calloc(elems, sizeof(float)));

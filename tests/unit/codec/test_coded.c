@@ -275,7 +275,7 @@ static void test_what_halves_lose_stays(void **state)
             sample_fill(delta, SAMPLE_DIM, 0.05, (uint64_t)(power + 12));
             for (size_t i = 0; i < SAMPLE_DIM; i++)
                 delta[i] *= (float)pow(10, power);
-            assert_ok(fl_error_feedback_step(fl_kernels_pick(), &params, delta, zero, SAMPLE_DIM, &buf, e,
+            assert_ok(fl_error_feedback_step(fl_kernels_pick(), 1, &params, delta, zero, SAMPLE_DIM, &buf, e,
                                              &payload));
             fl_payload_decode(&payload, q);
             for (size_t i = 0; i < SAMPLE_DIM; i++)

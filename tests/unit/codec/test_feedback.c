@@ -18,8 +18,8 @@ static void test_R25_sent_and_residual_add_up_over_rounds(void **state)
             struct fl_buf buf;
             fl_buf_init(&buf, 1 << 20);
             sample_fill(delta, SAMPLE_DIM, 0.02, round);
-            assert_ok(fl_error_feedback_step(fl_kernels_pick(), &sample_params[c], delta, e_old, SAMPLE_DIM,
-                                             &buf, e_new, &payload));
+            assert_ok(fl_error_feedback_step(fl_kernels_pick(), 1, &sample_params[c], delta, e_old,
+                                             SAMPLE_DIM, &buf, e_new, &payload));
             fl_payload_decode(&payload, q);
             for (size_t i = 0; i < SAMPLE_DIM; i++) {
                 float p = delta[i] + e_old[i];
@@ -53,8 +53,8 @@ static void test_R6_folding_back_restores_what_the_payload_took(void **state)
         fl_buf_init(&buf, 1 << 20);
         sample_fill(delta, SAMPLE_DIM, 0.1, c);
         sample_fill(e_old, SAMPLE_DIM, 0, c + 100);
-        assert_ok(fl_error_feedback_step(fl_kernels_pick(), &sample_params[c], delta, e_old, SAMPLE_DIM, &buf,
-                                         e_new, &payload));
+        assert_ok(fl_error_feedback_step(fl_kernels_pick(), 1, &sample_params[c], delta, e_old, SAMPLE_DIM,
+                                         &buf, e_new, &payload));
         const struct fl_codec *codec = fl_codec_find_id(sample_params[c].id);
         static float q[SAMPLE_DIM];
         fl_payload_decode(&payload, q);
@@ -84,8 +84,8 @@ static void test_R8_error_stays_under_lambda_at_scales_from_1e12th_to_1e12(void 
                 p[i] *= params.lambda;
             p[0] = params.lambda;
             p[1] = nextafterf(params.lambda, 0);
-            assert_ok(
-                fl_error_feedback_step(fl_kernels_pick(), &params, p, zero, SAMPLE_DIM, &buf, e, &payload));
+            assert_ok(fl_error_feedback_step(fl_kernels_pick(), 1, &params, p, zero, SAMPLE_DIM, &buf, e,
+                                             &payload));
             for (size_t i = 0; i < SAMPLE_DIM; i++)
                 assert_true(grid ? fabsf(e[i]) <= params.lambda : fabsf(e[i]) < params.lambda);
             assert_true(e[0] == (grid ? -params.lambda : 0)); /* lambda itself is sent */
@@ -108,8 +108,8 @@ static void test_R8_a_sum_that_overflows_is_refused_and_nothing_is_touched(void 
     struct fl_buf buf;
     fl_buf_init(&buf, 100);
     for (size_t c = 0; c < SAMPLE_ANY; c++) {
-        assert_status(fl_error_feedback_step(fl_kernels_pick(), &sample_params[c], delta, residual, 2, &buf,
-                                             ret, &payload),
+        assert_status(fl_error_feedback_step(fl_kernels_pick(), 1, &sample_params[c], delta, residual, 2,
+                                             &buf, ret, &payload),
                       FL_ERR_NOT_FINITE);
         assert_memory_equal(residual, kept, sizeof kept);
         assert_int_equal(buf.size, 0);
@@ -132,8 +132,8 @@ static void test_failed_allocations_leave_residual_and_payload(void **state)
             struct fl_buf buf;
             fl_buf_init(&buf, 1 << 20);
             fl_fail_alloc_after(k);
-            enum fl_status st = fl_error_feedback_step(fl_kernels_pick(), &sample_params[c], delta, residual,
-                                                       SAMPLE_DIM, &buf, ret, &payload);
+            enum fl_status st = fl_error_feedback_step(fl_kernels_pick(), 1, &sample_params[c], delta,
+                                                       residual, SAMPLE_DIM, &buf, ret, &payload);
             fl_fail_alloc_never();
             assert_memory_equal(residual, kept, sizeof kept);
             assert_int_equal(buf.size != 0, st == FL_OK);

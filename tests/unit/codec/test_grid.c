@@ -62,7 +62,7 @@ static void check_values(const struct fl_codec_params *params, const float *p, s
     struct fl_buf buf;
     fl_buf_init(&buf, 1 << 20);
     assert_true(count <= 4096);
-    assert_ok(fl_error_feedback_step(fl_kernels_pick(), params, p, zero, count, &buf, e, &payload));
+    assert_ok(fl_error_feedback_step(fl_kernels_pick(), 1, params, p, zero, count, &buf, e, &payload));
     fl_payload_decode(&payload, q);
     for (size_t i = 0; i < count; i++)
         check_one(params, p[i], q[i], e[i]);

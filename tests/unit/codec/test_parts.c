@@ -120,7 +120,7 @@ static void test_R25_sent_and_residual_add_up_in_parts(void **state)
             memcpy(kept, residual, sizeof kept);
             assert_ok(fl_error_feedback_plain(fl_kernels_pick(), &params, delta, kept, SAMPLE_DIM, &plain_buf,
                                               plain, &payload));
-            assert_ok(fl_error_feedback_step(fl_kernels_pick(), &params, delta, kept, SAMPLE_DIM, &buf,
+            assert_ok(fl_error_feedback_step(fl_kernels_pick(), 1, &params, delta, kept, SAMPLE_DIM, &buf,
                                              residual, &payload));
             assert_ok(fl_payload_check(&params, SAMPLE_DIM, fl_buf_view(&buf), &checked));
             assert_true(payload.kind == checked.kind && payload.dim == checked.dim &&

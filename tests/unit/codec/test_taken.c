@@ -23,18 +23,18 @@ struct outcome {
     float *residual;
 };
 
-typedef enum fl_status (*step_fn)(const struct fl_kernels *, const struct fl_codec_params *, const float *,
-                                  const float *, size_t, struct fl_buf *, float *, struct fl_payload *);
-
-static void step(step_fn fn, const struct fl_kernels *kernels, const struct fl_codec_params *params,
+/* With threads, or 0: the plain way. */
+static void step(unsigned threads, const struct fl_kernels *kernels, const struct fl_codec_params *params,
                  const float *delta, const float *residual, size_t dim, struct outcome *ret)
 {
     memset(&ret->checked, 0, sizeof ret->checked);
     fl_buf_init(&ret->payload, 64 << 20);
     ret->residual = malloc(dim * sizeof(float));
     memcpy(ret->residual, delta, dim * sizeof(float)); /* in place */
-    ret->status =
-        fn(kernels, params, ret->residual, residual, dim, &ret->payload, ret->residual, &ret->checked);
+    ret->status = threads ? fl_error_feedback_step(kernels, threads, params, ret->residual, residual, dim,
+                                                   &ret->payload, ret->residual, &ret->checked)
+                          : fl_error_feedback_plain(kernels, params, ret->residual, residual, dim,
+                                                    &ret->payload, ret->residual, &ret->checked);
 }
 
 static void outcome_done(struct outcome *outcome)
@@ -43,24 +43,29 @@ static void outcome_done(struct outcome *outcome)
     free(outcome->residual);
 }
 
+static void assert_same(const struct outcome *fused, const struct outcome *plain, size_t dim)
+{
+    assert_status(fused->status, plain->status);
+    assert_int_equal(fused->payload.size, plain->payload.size);
+    if (plain->status == FL_OK) {
+        assert_memory_equal(fused->payload.data, plain->payload.data, plain->payload.size);
+        assert_memory_equal(fused->residual, plain->residual, dim * sizeof(float));
+        assert_true(fused->checked.count == plain->checked.count);
+        assert_true(fused->checked.sum_squares == plain->checked.sum_squares);
+    }
+}
+
 /* Both ways with every table: same status, same payload, same residual, bit for bit. */
 static void check(const struct fl_codec_params *params, const float *delta, const float *residual, size_t dim)
 {
     struct outcome plain, fused;
-    step(fl_error_feedback_plain, fl_kernels_find("portable"), params, delta, residual, dim, &plain);
+    step(0, fl_kernels_find("portable"), params, delta, residual, dim, &plain);
     for (size_t i = 0; i < NAMES; i++) {
         const struct fl_kernels *kernels = fl_kernels_find(names[i]);
         if (!kernels)
             continue;
-        step(fl_error_feedback_step, kernels, params, delta, residual, dim, &fused);
-        assert_status(fused.status, plain.status);
-        assert_int_equal(fused.payload.size, plain.payload.size);
-        if (plain.status == FL_OK) {
-            assert_memory_equal(fused.payload.data, plain.payload.data, plain.payload.size);
-            assert_memory_equal(fused.residual, plain.residual, dim * sizeof(float));
-            assert_true(fused.checked.count == plain.checked.count);
-            assert_true(fused.checked.sum_squares == plain.checked.sum_squares);
-        }
+        step(1, kernels, params, delta, residual, dim, &fused);
+        assert_same(&fused, &plain, dim);
         outcome_done(&fused);
     }
     outcome_done(&plain);
@@ -170,7 +175,7 @@ static void test_R8_what_is_not_finite_is_refused_wherever_it_stands(void **stat
         size_t count = make_params(1, 0.1, 4200, tensors, params);
         for (size_t c = 0; c < count; c++) {
             check(&params[c], delta, residual, 4200);
-            step(fl_error_feedback_step, fl_kernels_pick(), &params[c], delta, residual, 4200, &fused);
+            step(1, fl_kernels_pick(), &params[c], delta, residual, 4200, &fused);
             assert_status(fused.status, FL_ERR_NOT_FINITE);
             assert_int_equal(fused.payload.size, 0);
             assert_int_equal(fused.checked.dim, 0);
@@ -215,6 +220,46 @@ static void test_top_k_from_a_sample_is_exact(void **state)
     }
 }
 
+/* Enough for three threads, of which the last has no whole number of words. */
+#define WIDE ((size_t)3 * (1 << 19) + 77)
+
+static void test_any_number_of_threads_gives_the_same(void **state)
+{
+    (void)state;
+    static float delta[WIDE], residual[WIDE];
+    static const unsigned threads[] = {1, 2, 64};
+    static const struct fl_codec_params codecs[] = {
+        {.id = FL_CODEC_THRESHOLD, .lambda = 1},
+        {.id = FL_CODEC_INT_THRESHOLD, .lambda = 1, .step_log2 = -1},
+        {.id = FL_CODEC_TOPK, .ratio = 0.01},
+        {.id = FL_CODEC_TOPK, .ratio = 0.3},
+    };
+    static const double densities[] = {0.02, 0.2}; /* listed, packed */
+    /* what is done: nothing; one element is not finite, in the last part; all lies in the last part, or all
+     * of one magnitude, where the sample misleads top-k */
+    for (int kind = 0; kind < 4 * 2; kind++) {
+        sample_fill(delta, WIDE, densities[kind % 2], (uint64_t)kind);
+        for (size_t i = 0; i < WIDE; i++) {
+            residual[i] = kind / 2 == 3 ? (i % 2 ? 2.0f : -2.0f) - delta[i] : (float)(i % 100) * 1e-3f;
+            if (kind / 2 == 2 && i < WIDE - 3000)
+                delta[i] *= 1e-3f;
+        }
+        if (kind / 2 == 1)
+            delta[WIDE - 40] = INFINITY;
+        for (size_t c = 0; c < 4; c++) {
+            struct outcome plain, fused;
+            step(0, fl_kernels_pick(), &codecs[c], delta, residual, WIDE, &plain);
+            assert_status(plain.status, kind / 2 == 1 ? FL_ERR_NOT_FINITE : FL_OK);
+            for (size_t t = 0; t < 3; t++) {
+                step(threads[t], fl_kernels_pick(), &codecs[c], delta, residual, WIDE, &fused);
+                assert_same(&fused, &plain, WIDE);
+                outcome_done(&fused);
+            }
+            outcome_done(&plain);
+        }
+    }
+}
+
 static void test_the_bound_holds_for_plain_vectors(void **state)
 {
     (void)state;
@@ -236,20 +281,21 @@ static void test_the_bound_holds_for_plain_vectors(void **state)
 static void test_failed_allocations_leave_residual_and_payload(void **state)
 {
     (void)state;
-    static float delta[LARGE], residual[LARGE], ret[LARGE];
+    static float delta[WIDE], residual[WIDE], ret[WIDE];
     long before = fl_live_allocations();
-    for (size_t c = 0; c < 3; c++) {
+    for (size_t c = 0; c < 6; c++) {
         struct fl_codec_params params[] = {{.id = FL_CODEC_TOPK, .ratio = 0.01},
                                            {.id = FL_CODEC_THRESHOLD, .lambda = 0.01f},
                                            {.id = FL_CODEC_INT_THRESHOLD, .lambda = 0.125f, .step_log2 = -2}};
-        fill_large(delta, LARGE, (int)c == 0 ? 2 : 0); /* the sample misleads: memory is asked for twice */
+        size_t dim = c < 3 ? LARGE : WIDE;
+        fill_large(delta, dim, c % 3 == 0 ? 2 : 0); /* the sample misleads: memory is asked for twice */
         for (size_t k = 0;; k++) {
             struct fl_payload payload;
             struct fl_buf buf;
-            fl_buf_init(&buf, 4 << 20);
+            fl_buf_init(&buf, 16 << 20);
             fl_fail_alloc_after(k);
-            enum fl_status st = fl_error_feedback_step(fl_kernels_pick(), &params[c], delta, residual, LARGE,
-                                                       &buf, ret, &payload);
+            enum fl_status st = fl_error_feedback_step(fl_kernels_pick(), 1 + (unsigned)c / 3, &params[c % 3],
+                                                       delta, residual, dim, &buf, ret, &payload);
             fl_fail_alloc_never();
             assert_int_equal(buf.size != 0, st == FL_OK);
             fl_buf_done(&buf);
@@ -268,6 +314,7 @@ int main(void)
         cmocka_unit_test(test_R8_all_scales_and_special_values),
         cmocka_unit_test(test_R8_what_is_not_finite_is_refused_wherever_it_stands),
         cmocka_unit_test(test_top_k_from_a_sample_is_exact),
+        cmocka_unit_test(test_any_number_of_threads_gives_the_same),
         cmocka_unit_test(test_the_bound_holds_for_plain_vectors),
         cmocka_unit_test(test_failed_allocations_leave_residual_and_payload),
     };

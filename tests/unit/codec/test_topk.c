@@ -108,8 +108,8 @@ static void test_topk_is_a_contraction(void **state)
             double whole = 0, left = 0;
             fl_buf_init(&buf, 1 << 20);
             sample_fill(p, SAMPLE_DIM, 0.05, r);
-            assert_ok(
-                fl_error_feedback_step(fl_kernels_pick(), &params, p, zero, SAMPLE_DIM, &buf, e, &payload));
+            assert_ok(fl_error_feedback_step(fl_kernels_pick(), 1, &params, p, zero, SAMPLE_DIM, &buf, e,
+                                             &payload));
             for (size_t i = 0; i < SAMPLE_DIM; i++) {
                 whole += (double)p[i] * p[i];
                 left += (double)e[i] * e[i];

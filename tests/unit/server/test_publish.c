@@ -6,10 +6,9 @@
 
 #include "bench.h"
 
-/* More than one part is summed at once, the last chunk of 65536 elements is not full. */
-static void test_R12_a_large_model_is_summed_in_parts(void **state)
+/* More than one part is summed at once, the last chunk of 65536 elements is not full; by so many threads. */
+static void sum_in_parts(unsigned threads, const char *codec)
 {
-    (void)state;
     struct bench *bench = calloc(1, sizeof *bench);
     struct fl_run_spec spec = bench_spec("run", 2, 2);
     struct fl_version version;
@@ -17,7 +16,10 @@ static void test_R12_a_large_model_is_summed_in_parts(void **state)
 
     spec.model.inputs = 300000; /* times 5 and 5: 23 chunks */
     size_t elems = (size_t)fl_model_spec_elems(&spec.model);
+    snprintf(spec.codec.name, sizeof spec.codec.name, "%s", codec);
+    spec.codec.ratio = 0.05f;
     bench_init(bench, 1);
+    fl_server_use_threads(bench->server, threads);
     bench_enrol(bench, 2);
     bench_create_run(bench, &spec);
     bench_play(bench, &spec);
@@ -30,6 +32,20 @@ static void test_R12_a_large_model_is_summed_in_parts(void **state)
     free(replayed);
     bench_done(bench);
     free(bench);
+}
+
+static void test_R12_a_large_model_is_summed_in_parts(void **state)
+{
+    (void)state;
+    sum_in_parts(1, "int-threshold");
+}
+
+static void test_R12_threads_sum_to_the_same_bits(void **state)
+{
+    (void)state;
+    sum_in_parts(3, "int-threshold");
+    sum_in_parts(5, "topk");
+    sum_in_parts(64, "int-threshold"); /* more than there are chunks */
 }
 
 /* --- damage --- */
@@ -187,6 +203,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_R12_a_large_model_is_summed_in_parts),
+        cmocka_unit_test(test_R12_threads_sum_to_the_same_bits),
         cmocka_unit_test(test_a_failed_turn_does_not_read_the_model_again),
         cmocka_unit_test(test_R12_what_rots_before_it_is_published_is_named_and_nothing_is_made_of_it),
     };
