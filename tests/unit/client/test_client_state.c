@@ -15,9 +15,11 @@ static struct world *prepared_with(const char *codec)
     w->codec = codec;
     strcpy(w->info.codec.name, codec);
     assert_ok(world_start(w));
-    while (w->last_seq < 4)
+    while (w->last_seq < 3)
         world_step(w);
-    world_until(w, FL_CLIENT_TRAIN);
+    for (world_until(w, FL_CLIENT_TRAIN); !fl_client_manifest(w->client)->delta_count;
+         world_until(w, FL_CLIENT_TRAIN)) /* so that there is a file of every kind */
+        world_step(w);
     world_until(w, FL_CLIENT_SAVE);
     world_step(w);
     assert_int_equal(w->effect.route.kind, FL_ROUTE_UPDATE);
