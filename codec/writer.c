@@ -24,6 +24,7 @@ struct writing {
     void *user;
     unsigned range_log2;
     struct fl_survey survey;
+    size_t header; /* bytes of it */
     struct fl_buf *out;
 };
 
@@ -232,8 +233,10 @@ static enum fl_status put_ranges_behind(struct writing *writing, size_t room)
     uint8_t *start;
     fl_survey_init(writing->head->count, &writing->survey);
     fl_buf_init(&directory, writing->out->limit);
+    size_t before = writing->out->size;
     enum fl_status st = put_header(writing->head, 0, writing->out);
     size_t at = writing->out->size;
+    writing->header = at - before;
     if (!st)
         st = fl_buf_extend(writing->out, room, &start);
     for (uint64_t from = 0; !st && from < writing->head->dim; from += UINT64_C(1) << writing->range_log2) {
@@ -264,8 +267,9 @@ static enum fl_status put_whole(struct writing *writing)
     struct range whole = next_range(writing, 0);
     fl_survey_init(writing->head->count, &writing->survey);
     int bitmap = bitmap_is_cheaper(&whole);
-    size_t coded;
+    size_t coded, before = writing->out->size;
     enum fl_status st = put_header(writing->head, bitmap ? FL_LAYOUT_BITMAP : 0, writing->out);
+    writing->header = writing->out->size - before;
     return st ? st : put_body(writing, &whole, bitmap, &coded);
 }
 
@@ -327,12 +331,14 @@ static enum fl_status put_adaptive(const struct writing *writing, size_t before,
     return st || !fl_payload_has_floats(writing->head->kind) ? st : put_all_floats(writing);
 }
 
-/* Bytes that a stream may have to be worth its time, in place of what was written since before. */
+/* Bytes that a stream may have to be worth its time, with the header and two more for its size, in place of
+ * what was written since before. */
 static size_t stream_most(const struct writing *writing, size_t before)
 {
-    size_t written = writing->out->size - before,
-           floats = fl_payload_has_floats(writing->head->kind) ? writing->head->count * 4 : 0;
-    return (written - floats) / 100 * (100 - FL_SURVEY_SAVING);
+    uint64_t written = writing->out->size - before,
+             floats = fl_payload_has_floats(writing->head->kind) ? writing->head->count * 4 : 0,
+             most = (written - floats) * (100 - FL_SURVEY_SAVING) / 100;
+    return most > writing->header + 2 ? (size_t)(most - writing->header - 2) : 0;
 }
 
 /* Adaptive code in place of what was written since before, if it was asked for or is worth its time. */
