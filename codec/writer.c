@@ -14,6 +14,10 @@
 /* Bytes that one group of 64 coordinates can take: a block of gaps, signs, a block of magnitudes. */
 #define GROUP_BYTES_MAX (2 * FL_RICE_BLOCK_BYTES_MAX + FL_RICE_BLOCK / 8 + FL_BITS_SLACK)
 
+/* How many coordinates ahead memory is asked for them. */
+#define AHEAD (8 * FL_RICE_BLOCK)
+/* Bytes that memory gives at once. */
+#define LINE 64
 /* Where groups wait to be appended: several at once, as bytes that were just written are slow to copy. */
 #define ROOM_BYTES (4 * GROUP_BYTES_MAX)
 
@@ -136,6 +140,21 @@ static void survey_bitmap(struct fl_survey *survey, const struct range *range, s
     fl_survey_add(survey, numbers, size, range->elems * size / range->count);
 }
 
+/* Asks for memory that will be needed: what lies behind an array does no harm. */
+static void fetch(const uint32_t *array, size_t from)
+{
+    for (size_t i = 0; i < FL_RICE_BLOCK; i += LINE / sizeof *array)
+        __builtin_prefetch((const void *)((uintptr_t)array + (from + i) * sizeof *array));
+}
+
+/* Coordinates of some groups later. */
+static void fetch_ahead(const struct range *range, size_t at)
+{
+    fetch(range->indices, at + AHEAD);
+    if (range->words)
+        fetch(range->words, at + AHEAD);
+}
+
 /* The coded part of a range: bitmap or nothing, then groups, padded with zero bits to a whole byte. */
 static enum fl_status put_coded(struct writing *writing, const struct range *range, int bitmap)
 {
@@ -152,6 +171,7 @@ static enum fl_status put_coded(struct writing *writing, const struct range *ran
     for (size_t at = 0; at < range->count; at += FL_RICE_BLOCK) {
         size_t size = group_size(range, at);
         int look = fl_survey_next(&writing->survey);
+        fetch_ahead(range, at);
         if (!bitmap) {
             group_gaps(range, at, size, numbers);
             fl_rice_write(&gaps, fl_rice_choose(&gaps, numbers, size, &bits), numbers, size, &writer);
