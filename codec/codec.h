@@ -149,8 +149,8 @@ static inline int fl_codec_has_feedback(const struct fl_codec *codec)
 }
 
 /* Whether q + (p - q) is p in every bit, so that nothing is ever rounded away between payload and residual
- * (rule R8): values sent as they are, in 16 bits, or on the grid. Levels times a scale round the residual
- * once, in float32. */
+ * (rule R8): values sent as they are, as bfloat16, or on the grid. Levels times a scale round the residual
+ * once, in float32, and so does float16 where |p| is 2^29 or more, of which it sends 65504. */
 int fl_codec_is_exact(const struct fl_codec *codec);
 
 /* "lossless", "absolute", "contraction" or "unbiased". */

@@ -420,5 +420,6 @@ int fl_codec_is_exact(const struct fl_codec *codec)
     return fl_codec_has_feedback(codec) && codec->kind != FL_PAYLOAD_FACTORED &&
            codec->id != FL_CODEC_ROUND_RANDOM &&
            !(codec->kind == FL_PAYLOAD_CODED &&
-             (codec->values == FL_VALUES_LEVELS || codec->values == FL_VALUES_BLOCK_INT));
+             (codec->values == FL_VALUES_FLOAT16 || codec->values == FL_VALUES_LEVELS ||
+              codec->values == FL_VALUES_BLOCK_INT));
 }
