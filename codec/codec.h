@@ -179,7 +179,8 @@ size_t fl_codec_top_count(double ratio, size_t elems);
 
 /*
  * Appends the payload of p, shape (dim), finite, to payload. On failure payload is unchanged:
- * the failures of fl_codec_params_check, FL_ERR_NOT_FINITE, FL_ERR_NOMEM, FL_ERR_LIMIT of the buffer.
+ * the failures of fl_codec_params_check, FL_ERR_NOT_FINITE, FL_ERR_RANGE where a norm that the codec sends is
+ * beyond float32, FL_ERR_NOMEM, FL_ERR_LIMIT of the buffer.
  * FL_ERR_RANGE also when a norm that the codec sends is above the largest float32.
  * Needs 8 bytes of memory a survivor while it runs; dense nothing; dense_below > 0 a copy of the largest
  * part. params->state->next, where there is one and the codec keeps a state, is what the next payload starts

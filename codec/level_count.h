@@ -39,11 +39,11 @@ uint32_t fl_level_count_of_norm(double norm, double unit, uint32_t least, uint32
 /*
  * s of the payload of x, shape (n), finite, by the rule of params' codec, at most 2^(bits - 1) - 1:
  *
- * adaqs  s is 1 to begin with; fl_level_count_check() at every FL_LEVEL_COUNT_PERIOD-th payload, with the
- * means of |mean of x| and of sigma over them. State: s and observed, uint32; the reference and the sums of
- *        both, float64.
- * dqsgd  fl_level_count_of_norm() with least = 1 and the unit that gives the first payload the most: as the
- *        norm falls, s does. State: the unit, float64.
+ * - adaqs: s is 1 to begin with; fl_level_count_check() at every FL_LEVEL_COUNT_PERIOD-th payload, with the
+ *   means of |mean of x| and of sigma over them. State: s and observed, uint32; the reference and the sums of
+ *   both, float64.
+ * - dqsgd: fl_level_count_of_norm() with least = 1 and the unit that gives the first payload the most: as the
+ *   norm falls, s does. State: the unit, float64.
  *
  * Without a state (codec/state.h) every payload is the first. FL_ERR_NOMEM, FL_ERR_LIMIT of its buffer.
  */

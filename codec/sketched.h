@@ -3,9 +3,9 @@
  * coordinates, and the exact values there. Reading, and the two codecs that are written so. Not for the
  * sketch (codec/sketch.h). The bytes are told in codec/README.md.
  *
- * sketch        2 rank + 1 rows, FL_SKETCHED_COLUMNS k columns for k = ratio d coordinates (fewer where the
- *               table would have more counters than the vector has elements), counters of `bits` bits
- * sketch-block  the same with FL_SKETCH_BLOCK_MAX neighbours hashed together: one hash for all of them
+ * - sketch: 2 rank + 1 rows, FL_SKETCHED_COLUMNS k columns for k = ratio d coordinates (fewer where the table
+ *   would have more counters than the vector has elements), counters of `bits` bits
+ * - sketch-block: the same with FL_SKETCH_BLOCK_MAX neighbours hashed together: one hash for all of them
  *
  * Of a message by itself this is Sketched-SGD with HEAVYMIX: k coordinates, those with the largest estimates
  * of at least one unit, and as many others from the seed as are missing. The unit is HEAVYMIX's threshold

@@ -22,7 +22,9 @@ static void check_step(const struct fuzz_codec *codec, const float *p)
         FUZZ_CHECK(st && !first.size);
     } else if (!kernels->all_finite(p, dim)) {
         FUZZ_CHECK(st == FL_ERR_NOT_FINITE && !first.size);
-    } else if (st == FL_ERR_RANGE) { /* a norm that is sent would be no float32 */
+    } else if (st && (double)kernels->max_abs(p, dim) * sqrt((double)dim) >= (double)FLT_MAX) {
+        FUZZ_CHECK(st == FL_ERR_RANGE && !first.size); /* a norm beyond float32 */
+    } else if (st == FL_ERR_RANGE) {                   /* a norm that is sent would be no float32 */
         FUZZ_CHECK(kernels->sum_squares(p, dim) > (double)FLT_MAX * (double)FLT_MAX && !first.size);
     } else {
         FUZZ_CHECK(!st);

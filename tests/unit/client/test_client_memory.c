@@ -34,8 +34,8 @@ static const struct {
     unsigned most; /* in any call: payload and outbox are a model each when nothing is compressed, and a
                       growing buffer doubles */
 } cases[] = {
-    {"int-threshold", 0, 4}, {"int-threshold", 1, 5}, {"topk", 0, 4},
-    {"threshold", 0, 5},     {"dense", 0, 6},         {"dense", 1, 6},
+    {"int-threshold", 0, 4}, {"int-threshold", 1, 5}, {"topk", 0, 4},      {"threshold", 0, 5},
+    {"dense", 0, 6},         {"dense", 1, 6},         {"power-sgd", 0, 5}, {"power-sgd", 1, 5},
 };
 
 static void test_the_core_holds_at_most_six_models_in_any_phase(void **state)
