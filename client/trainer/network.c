@@ -1,10 +1,13 @@
 #include "client/trainer/network.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/trainer/blas.h"
+#include "kernels/loss.h"
+
+#define EVALUATE_BATCH 256
+#define EVALUATE_ELEMS (UINT64_C(1) << 18) /* a batch is smaller where its activations would be more */
 
 void fl_network_init(struct fl_network *network, const struct fl_model_spec *spec)
 {
@@ -57,6 +60,17 @@ void fl_activations_done(struct fl_activations *activations)
     activations->block = NULL;
 }
 
+uint32_t fl_network_evaluate_batch(const struct fl_network *network, uint64_t rows)
+{
+    uint64_t width = 0, most;
+
+    for (uint32_t i = 0; i <= network->layers; i++)
+        width += network->sizes[i];
+    most = EVALUATE_ELEMS / width;
+    most = most < 1 ? 1 : most > EVALUATE_BATCH ? EVALUATE_BATCH : most;
+    return (uint32_t)(rows < most ? rows : most);
+}
+
 static void network_forward(const struct fl_network *network, const float *weights, uint32_t rows,
                             struct fl_activations *act)
 {
@@ -74,49 +88,22 @@ static void network_forward(const struct fl_network *network, const float *weigh
     }
 }
 
-/* -log of the probability that sigmoid(z) gives the label, stable for any z. */
-static double logistic_loss(float z, uint32_t label)
+static struct fl_loss_kind loss_kind(const struct fl_network *network)
 {
-    double margin = label ? z : -(double)z;
-
-    if (!isfinite(z))
-        return NAN;
-    return log1p(exp(-fabs(margin))) + fmax(-margin, 0.0);
-}
-
-/* -log of softmax(z)[label], stable for any z; softmax(z)[j] is exp(z[j] - *ret_largest) / *ret_sum. */
-static double softmax_loss(const float *z, uint32_t count, uint32_t label, double *ret_largest,
-                           double *ret_sum)
-{
-    double largest = z[0], sum = 0.0;
-
-    for (uint32_t j = 1; j < count; j++)
-        largest = z[j] > largest ? z[j] : largest;
-    for (uint32_t j = 0; j < count; j++)
-        sum += exp(z[j] - largest);
-    *ret_largest = largest;
-    *ret_sum = sum;
-    return log(sum) + (largest - z[label]);
+    return (struct fl_loss_kind){.is_logistic = network->kind == FL_MODEL_LOGISTIC,
+                                 .count = network->sizes[network->layers]};
 }
 
 /* Derivatives of the mean loss by the outputs into ret_errors, shape (rows, outputs); the mean loss. */
 static double network_output_errors(const struct fl_network *network, const uint32_t *labels, uint32_t rows,
                                     const float *outputs, float *ret_errors)
 {
-    uint32_t count = network->sizes[network->layers];
-    double loss = 0.0, largest, sum;
+    struct fl_loss_kind kind = loss_kind(network);
+    double loss = 0.0;
 
     for (uint32_t i = 0; i < rows; i++) {
-        const float *z = outputs + (size_t)i * count;
-        float *error = ret_errors + (size_t)i * count;
-        if (network->kind == FL_MODEL_LOGISTIC) {
-            loss += logistic_loss(z[0], labels[i]);
-            error[0] = (float)((1.0 / (1.0 + exp(-(double)z[0])) - labels[i]) / rows);
-            continue;
-        }
-        loss += softmax_loss(z, count, labels[i], &largest, &sum);
-        for (uint32_t j = 0; j < count; j++)
-            error[j] = (float)((exp(z[j] - largest) / sum - (j == labels[i])) / rows);
+        size_t at = (size_t)i * kind.count;
+        loss += fl_loss_row(kind, outputs + at, labels[i], rows, ret_errors + at);
     }
     return loss / rows;
 }
@@ -149,32 +136,16 @@ void fl_network_gradient(const struct fl_network *network, const float *weights,
     }
 }
 
-static uint32_t network_answer(const struct fl_network *network, const float *z)
-{
-    uint32_t best = 0;
-
-    if (network->kind == FL_MODEL_LOGISTIC)
-        return z[0] > 0.0f;
-    for (uint32_t j = 1; j < network->sizes[network->layers]; j++)
-        if (z[j] > z[best])
-            best = j;
-    return best;
-}
-
 void fl_network_measure(const struct fl_network *network, const float *weights, const uint32_t *labels,
                         uint32_t rows, struct fl_activations *act, struct fl_metrics *metrics)
 {
-    uint32_t count = network->sizes[network->layers];
-    double largest, sum;
+    struct fl_loss_kind kind = loss_kind(network);
 
     network_forward(network, weights, rows, act);
     for (uint32_t i = 0; i < rows; i++) {
-        const float *z = act->layers[network->layers] + (size_t)i * count;
-        metrics->correct += network_answer(network, z) == labels[i];
-        if (network->kind == FL_MODEL_LOGISTIC)
-            metrics->loss_sum += logistic_loss(z[0], labels[i]);
-        else
-            metrics->loss_sum += softmax_loss(z, count, labels[i], &largest, &sum);
+        const float *z = act->layers[network->layers] + (size_t)i * kind.count;
+        metrics->correct += fl_loss_answer(kind, z) == labels[i];
+        metrics->loss_sum += fl_loss_row(kind, z, labels[i], rows, NULL);
     }
     metrics->examples += rows;
 }

@@ -46,6 +46,10 @@ void fl_activations_done(struct fl_activations *activations);
 void fl_network_gradient(const struct fl_network *network, const float *weights, const uint32_t *labels,
                          uint32_t rows, struct fl_activations *act, float *ret_gradient, double *ret_loss);
 
+/* Rows that are judged at a time: as many on a device as on the host, since the last bits of a matrix product
+ * may depend on how many there are. */
+uint32_t fl_network_evaluate_batch(const struct fl_network *network, uint64_t rows);
+
 /* Forward pass; adds the rows' count, right answers (largest output, the first of equals; logistic: 1 above
  * 0) and loss to *metrics. */
 void fl_network_measure(const struct fl_network *network, const float *weights, const uint32_t *labels,
