@@ -32,9 +32,11 @@ enum fl_status fl_error_feedback_plain(const struct fl_kernels *kernels, const s
     return FL_OK;
 }
 
-static enum fl_status write_taken(const struct fl_kernels *kernels, const struct fl_codec_params *params,
-                                  size_t dim, const struct fl_taken *taken, struct fl_buf *payload)
+enum fl_status fl_error_feedback_write(const struct fl_kernels *kernels, const struct fl_codec_params *params,
+                                       size_t dim, const struct fl_taken *taken, struct fl_buf *payload,
+                                       struct fl_payload *ret_payload)
 {
+    size_t before = payload->size;
     struct fl_payload_head head = {.kind = (enum fl_payload_kind)fl_codec_find_id(params->id)->kind,
                                    .dim = dim,
                                    .count = taken->count,
@@ -46,7 +48,14 @@ static enum fl_status write_taken(const struct fl_kernels *kernels, const struct
         st = fl_lambda_log2(params->lambda, &lambda_log2);
         head.shift = fl_layout_shift(lambda_log2, params->step_log2);
     }
-    return st ? st : fl_taken_write(kernels, &head, taken, payload);
+    if (!st)
+        st = fl_taken_write(kernels, &head, taken, payload);
+    if (!st)
+        st = fl_payload_check(params, dim, (struct fl_bytes){payload->data + before, payload->size - before},
+                              ret_payload);
+    if (st)
+        fl_buf_truncate(payload, before);
+    return st;
 }
 
 /* A step while it goes from tensor to tensor. */
@@ -103,18 +112,12 @@ enum fl_status fl_error_feedback_step(const struct fl_kernels *kernels, unsigned
     if (!fl_taken_can(params->id))
         return fl_error_feedback_plain(kernels, params, delta, residual, dim, payload, ret_residual,
                                        ret_payload);
-    size_t before = payload->size;
     struct fl_taken taken = {0};
     enum fl_status st = fl_codec_params_check(params, dim);
     if (!st)
         st = fl_taken_fill(kernels, threads, params, delta, residual, dim, ret_residual, &taken);
     if (!st)
-        st = write_taken(kernels, params, dim, &taken, payload);
+        st = fl_error_feedback_write(kernels, params, dim, &taken, payload, ret_payload);
     fl_taken_done(&taken);
-    if (!st)
-        st = fl_payload_check(params, dim, (struct fl_bytes){payload->data + before, payload->size - before},
-                              ret_payload);
-    if (st)
-        fl_buf_truncate(payload, before);
     return st;
 }

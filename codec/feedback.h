@@ -8,6 +8,7 @@
 
 #include "codec/codec.h"
 #include "codec/payload.h"
+#include "codec/taken.h"
 
 /*
  * The plain way: p = delta + residual; appends the payload of p; ret_residual = p - q with q as decoded from
@@ -26,6 +27,14 @@ FL_MUST_CHECK enum fl_status fl_error_feedback_plain(const struct fl_kernels *ke
                                                      const struct fl_codec_params *params, const float *delta,
                                                      const float *residual, size_t dim,
                                                      struct fl_buf *payload, float *ret_residual,
+                                                     struct fl_payload *ret_payload);
+
+/* The end of the next way: appends the payload of what was taken out of p, wherever that was done, for the
+ * codecs of fl_taken_can(), and checks it. Failures as fl_error_feedback_plain(); payload is then unchanged.
+ */
+FL_MUST_CHECK enum fl_status fl_error_feedback_write(const struct fl_kernels *kernels,
+                                                     const struct fl_codec_params *params, size_t dim,
+                                                     const struct fl_taken *taken, struct fl_buf *payload,
                                                      struct fl_payload *ret_payload);
 
 /* The same, bit for bit, in one pass over memory for the codecs that have one (codec/taken.h), on so many

@@ -1,10 +1,9 @@
 #include "codec/taken.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "codec/floats.h"
-#include "codec/grid.h"
+#include "codec/rule.h"
 #include "codec/taking.h"
 #include "codec/topk.h"
 
@@ -38,16 +37,12 @@ static int expects_many(const struct fl_taking_rule *rule, const struct fl_takin
 static enum fl_status take_threshold(const struct fl_takers *takers, const struct fl_codec_params *params,
                                      const struct fl_taking_part *whole, struct fl_taken *taken)
 {
-    struct fl_taking_rule rule = {
-        .low = fl_float_bits(params->lambda), .high = FL_FLOAT_INFINITY, .most = whole->elems};
-    struct fl_kernels_grid grid = {.step = ldexpf(1, params->step_log2),
-                                   .inverse_step = ldexpf(1, -params->step_log2),
-                                   .level_most = (float)FL_CODEC_LEVEL_MAX};
+    struct fl_codec_rule wanted = fl_codec_rule(params);
+    struct fl_taking_rule rule = {.low = wanted.low,
+                                  .high = wanted.high,
+                                  .grid = wanted.on_grid ? &wanted.grid : NULL,
+                                  .most = whole->elems};
     int enough; /* always */
-    if (params->id == FL_CODEC_INT_THRESHOLD) {
-        rule.high = fl_float_bits(fl_grid_ceiling(params->step_log2));
-        rule.grid = &grid;
-    }
     enum fl_status st = fl_taken_begin(taken, expects_many(&rule, whole) ? whole->elems : 0);
     return st ? st : fl_take(takers, &rule, whole, taken, &enough);
 }
