@@ -18,6 +18,7 @@ Usage: deploy/quickstart.sh [options]
   --dense-below N  0: the model in one payload (default); from 1 on each tensor is compressed by itself, and those
                  with fewer than N parameters (biases) are sent whole
   --seed S       seed of data split, first model, batches and cohorts (default 1)
+  --device NAME  what the clients compute on: auto (default), cpu, cuda:N; emu in builds with tests (docs/gpu.md)
   --central W    yes or no: also train one model on the pooled data, to compare with (default yes; mnist: no)
   --keep DIR     keep server, clients, logs and model in DIR, which must not exist yet
   --json FILE    write the summary as JSON
@@ -36,7 +37,7 @@ TXT
 }
 
 top=$(cd "$(dirname "$0")/.." && pwd)
-rounds=60 codec=int-threshold dense_below=0 seed=1 keep='' json=''
+rounds=60 codec=int-threshold dense_below=0 seed=1 device=auto keep='' json=''
 data='' clients='' partition='' alpha='' central='' # the recipe of the data has the defaults
 
 refuse() { echo "quickstart.sh: $1 (see --help)" >&2; exit 2; }
@@ -49,7 +50,7 @@ number() { # OPTION VALUE LEAST MOST
 while [ $# -gt 0 ]; do
   case $1 in
     --help | -h) usage; exit 0 ;;
-    --rounds | --clients | --partition | --alpha | --central | --codec | --dense-below | --seed | --data | --keep | --json)
+    --rounds | --clients | --partition | --alpha | --central | --codec | --dense-below | --seed | --device | --data | --keep | --json)
       [ $# -ge 2 ] || refuse "$1 needs a value"
       option=${1#--}
       declare "${option//-/_}=$2"
@@ -73,6 +74,7 @@ case $partition in
   dirichlet | iid | writers) ;;
   *) refuse "--partition $partition: one of dirichlet, iid, writers is wanted" ;;
 esac
+[[ $device =~ ^(auto|cpu|emu|cuda:[0-9]{1,3})$ ]] || refuse "--device $device: one of auto, cpu, cuda:N is wanted"
 case $central in
   yes | no) ;;
   *) refuse "--central $central: yes or no is wanted" ;;
@@ -119,7 +121,15 @@ logged() { # NAME COMMAND...
 say "[1/5] Packages and build"
 "$top/deploy/install-packages.sh"
 [ -f "$top/build/release/CMakeCache.txt" ] || (cd "$top" && logged build cmake --preset release -DFL_TESTS=OFF)
-(cd "$top" && logged build cmake --build build/release -j "$(nproc)" --target fl-server fl-client)
+targets=(fl-server fl-client)
+if [ "$device" = emu ]; then
+  grep -q '^FL_TESTS:BOOL=ON' "$top/build/release/CMakeCache.txt" ||
+    refuse "--device emu: only builds with tests have it: cmake --preset release -DFL_TESTS=ON"
+  targets+=(fl_emu_plugin)
+elif [ "$device" != cpu ] && /sbin/ldconfig -p | grep -q 'libcuda\.so\.1'; then
+  targets+=(fl_plugins)
+fi
+(cd "$top" && logged build cmake --build build/release -j "$(nproc)" --target "${targets[@]}")
 server=$top/build/release/bin/fl-server client=$top/build/release/bin/fl-client
 echo "built $("$server" --version) and $("$client" --version)"
 
@@ -158,7 +168,7 @@ case $partition in
 esac
 for ((i = 0; i < clients; i++)); do
   logged "client-$i" "$client" enroll --server "$url" --token "$token" --ca-fingerprint "$fingerprint" --state "$work/client-$i" --name "client-$i"
-  "$client" run --server "$url" --run quickstart --state "$work/client-$i" "${data_options[@]}" \
+  "$client" run --server "$url" --run quickstart --state "$work/client-$i" --device "$device" "${data_options[@]}" \
     "${partition_options[@]}" --data.clients "$clients" --data.index "$i" >>"$work/log/client-$i.log" 2>&1 &
   pids+=("$!")
 done

@@ -60,6 +60,8 @@ struct fl_client_config {
     char token_file[FL_PATH_SIZE];
     char fingerprint[128];
     uint64_t time_budget_ms, poll_ms, threads;
+    char device[16];        /* auto, cpu, cuda:N: client/device/card.h */
+    uint64_t device_memory; /* bytes at most; 0: what is free */
     bool keep_history, json;
     bool resync; /* set by `fl-client resync`, which has the rows of run */
     enum fl_log_level log_level;

@@ -109,6 +109,7 @@ void fl_doctor_run(struct fl_client_config *config, const char *config_path, con
     check_config(&doctor);
     check_versions(&doctor);
     check_threads(&doctor);
+    fl_doctor_check_device(&doctor);
     fl_doctor_check_folder(&doctor);
     fl_doctor_check_identity(&doctor);
     fl_doctor_check_clock(&doctor);

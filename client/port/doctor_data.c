@@ -33,6 +33,7 @@ static void check_fit(const struct fl_doctor *doctor, const struct fl_data *data
     if (!st) {
         fl_finding_add(doctor->findings, FL_OUTCOME_OK, "data and model", "fit: %u inputs, %u outputs",
                        info.model.inputs, info.model.outputs);
+        fl_doctor_check_device_memory(doctor, &info.model, data);
         return;
     }
     fl_finding_add(doctor->findings, FL_OUTCOME_FAIL, "data and model", "run %s and the data do not fit: %s",

@@ -5,6 +5,7 @@
 #ifndef FL_CLIENT_PORT_DOCTOR_PARTS_H
 #define FL_CLIENT_PORT_DOCTOR_PARTS_H
 
+#include "client/device/card.h"
 #include "client/port/clock.h"
 #include "client/port/doctor.h"
 #include "client/port/http.h"
@@ -23,7 +24,9 @@ struct fl_doctor {
     struct fl_buf root;    /* PEM of the pinned authority; empty: none */
     struct fl_clock clock; /* reads only */
     int is_reached;        /* the server answers, under the pinned authority */
-    struct fl_buf run;     /* the run as the server described it; empty: it did not */
+    int has_card;          /* the run would compute on card */
+    struct fl_card card;
+    struct fl_buf run; /* the run as the server described it; empty: it did not */
 };
 
 /* For "fix" texts: "--config FILE", or what a person has to fill in. */
@@ -45,6 +48,11 @@ int fl_doctor_check_reach(struct fl_doctor *doctor);
 
 /* doctor_server.c */
 void fl_doctor_check_server(struct fl_doctor *doctor);
+
+/* doctor_device.c: what computes; whether the run fits there, once model and data are known. */
+void fl_doctor_check_device(struct fl_doctor *doctor);
+void fl_doctor_check_device_memory(const struct fl_doctor *doctor, const struct fl_model_spec *spec,
+                                   const struct fl_data *data);
 
 /* doctor_data.c */
 void fl_doctor_check_data(struct fl_doctor *doctor);

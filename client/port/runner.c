@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/port/compute.h"
 #include "client/port/identity.h"
 #include "client/port/renewal.h"
 #include "client/port/state_files.h"
@@ -27,7 +28,8 @@ struct runner {
     struct fl_state_files files;
     struct fl_client *client;
     struct fl_data data;
-    struct fl_trainer *trainer; /* made when the model is known */
+    struct fl_trainer *trainer; /* the host's; made when the model is known */
+    struct fl_compute compute;
     struct fl_stop_watch watch;
     struct fl_buf answer;
     struct fl_error error; /* of the last effect that failed */
@@ -90,13 +92,14 @@ static void do_request(struct runner *r, const struct fl_client_effect *effect, 
 static enum fl_status train(struct runner *r, const struct fl_client_effect *effect,
                             struct fl_client_event *event)
 {
-    enum fl_status st = fl_trainer_evaluate(r->trainer, effect->start, &event->metrics);
+    struct fl_trainer *trainer = effect->start ? r->trainer : fl_device_trainer(r->compute.device);
+    enum fl_status st = fl_trainer_evaluate(trainer, effect->start, &event->metrics);
     if (st == FL_ERR_NOT_FINITE)
         fl_log(FL_LOG_WARN, "client.round", "status=%s: the loss of the server's model is not finite",
                fl_status_name(st));
     else if (st)
         return st;
-    return fl_trainer_train(r->trainer, effect->start, &effect->plan, r->config->time_budget_ms,
+    return fl_trainer_train(trainer, effect->start, &effect->plan, r->config->time_budget_ms,
                             fl_stop_watch_flag(&r->watch), effect->end, &event->report);
 }
 
@@ -127,9 +130,10 @@ static enum fl_status make_trainer(struct runner *r, struct fl_error *err)
     const struct fl_run_info *info = fl_client_run_info(r->client);
     enum fl_status st =
         fl_trainer_new_builtin(&info->model, &r->data.train, &r->data.test, r->env, &r->trainer, err);
-    return st ? fl_error_set(err, st, "run %s and the data of this client do not fit: %s", r->config->run,
-                             err ? err->text : "")
-              : FL_OK;
+    if (st)
+        return fl_error_set(err, st, "run %s and the data of this client do not fit: %s", r->config->run,
+                            err ? err->text : "");
+    return fl_compute_begin(&r->compute, &info->model, &r->data, r->env, r->client, err);
 }
 
 static enum fl_status loop(struct runner *r, struct fl_error *err)
@@ -207,6 +211,21 @@ static enum fl_status set_history_aside(const struct runner *r, uint64_t next_se
     return st ? st : fl_dir_sync(r->files.dir, err);
 }
 
+/* From the state folder to the end of the run, or to what stops it. */
+static enum fl_status take_part(struct runner *r, struct fl_error *err)
+{
+    enum fl_status st = load(r, err);
+    if (!st)
+        st = loop(r, err);
+    if (!st && r->config->resync)
+        st = set_history_aside(r, fl_client_manifest(r->client)->next_seq, err);
+    fl_trainer_free(r->trainer);
+    fl_client_free(r->client);
+    r->trainer = NULL;
+    r->client = NULL;
+    return st;
+}
+
 enum fl_status fl_runner_run(struct fl_client_config *config, const struct fl_env *env, struct fl_error *err)
 {
     struct runner r = {.config = config, .env = env};
@@ -217,6 +236,10 @@ enum fl_status fl_runner_run(struct fl_client_config *config, const struct fl_en
     if (!fl_name_valid(config->run))
         return fl_error_set(err, FL_ERR_CONFIG, "run: %s is no name of a run", config->run);
     st = fl_config_data(&config->data, &data_config, err);
+    if (st)
+        return st;
+    if (!config->resync)
+        st = fl_compute_init(&r.compute, config, err);
     if (st)
         return st;
     fl_buf_init(&r.answer, 0);
@@ -234,19 +257,16 @@ enum fl_status fl_runner_run(struct fl_client_config *config, const struct fl_en
     if (!st && !config->resync)
         st = fl_state_files_check(&r.files, err);
     if (!st)
-        st = load(&r, err);
-    if (!st)
         st = fl_stop_watch_begin(&r.watch, fl_signals_fd(), err);
     if (!st) {
         fl_log(FL_LOG_INFO, "client.run", "run=%s server=%s examples=%zu test=%zu: started", config->run,
                config->server_url, r.data.train.rows, r.data.test.rows);
-        st = loop(&r, err);
-        if (!st && config->resync)
-            st = set_history_aside(&r, fl_client_manifest(r.client)->next_seq, err);
+        st = take_part(&r, err);
+        if (st && fl_compute_falls_back(&r.compute, err))
+            st = take_part(&r, err);
         fl_stop_watch_end(&r.watch);
     }
-    fl_trainer_free(r.trainer);
-    fl_client_free(r.client);
+    fl_compute_done(&r.compute);
     fl_data_done(&r.data);
     fl_buf_done(&r.answer);
     fl_http_free(r.http);
