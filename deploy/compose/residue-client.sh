@@ -52,6 +52,7 @@ run() {
   set -- --config "${FL_CLIENT_CONFIG:-/etc/residue/client.yaml}" --server "$FL_SERVER" --run "$FL_RUN" --state "$state"
   [ -z "${FL_SHARDS:-}" ] || set -- "$@" --data.clients "$FL_SHARDS" --data.index "$slot"
   [ -z "${FL_DATA:-}" ] || set -- "$@" --data "$(echo "$FL_DATA" | sed "s/{slot}/$slot/g")"
+  [ -z "${FL_DEVICE:-}" ] || set -- "$@" --device "$FL_DEVICE"
   supervise fl-client run "$@" || exit
   touch /tmp/ended
   echo "residue-client: the run has ended; waiting to be stopped" >&2
