@@ -10,6 +10,7 @@
 #include "codec/rounding.h"
 #include "codec/taken.h"
 #include "codec/topk.h"
+#include "kernels_device.h"
 #include "measure.h"
 
 #define IN_CACHE  1000000
@@ -240,7 +241,10 @@ static void measure_all(struct bench *bench)
 
 static int run(const struct fl_command_call *call)
 {
+    const struct measure_options *options = call->values;
     struct bench bench = {0};
+    if (options->device[0])
+        return kernels_device_run(call, options);
     int code = measure_begin(call, &bench.m);
     if (code != FL_EXIT_OK)
         return code;
@@ -250,7 +254,15 @@ static int run(const struct fl_command_call *call)
     return FL_EXIT_OK;
 }
 
-static const struct fl_setting rows[] = {MEASURE_ROWS};
+static const struct fl_setting rows[] = {
+    MEASURE_ROWS,
+    {.key = "device",
+     .type = FL_SETTING_STRING,
+     FL_SETTING_FIELD(struct measure_options, device),
+     .help = "measure a device's kernels instead, cuda:N, after holding them to the portable ones; 32 bytes "
+             "of its "
+             "memory an element"},
+};
 
 const struct fl_command bench_kernels = {
     .words = "kernels",
@@ -259,6 +271,7 @@ const struct fl_command bench_kernels = {
     .option_count = sizeof rows / sizeof rows[0],
     .values_size = sizeof(struct measure_options),
     .examples = "  fl-bench kernels\n"
-                "  fl-bench kernels --kernels avx2 --elems 10000000 --json\n",
+                "  fl-bench kernels --kernels avx2 --elems 10000000 --json\n"
+                "  fl-bench kernels --device cuda:0\n",
     .run = run,
 };

@@ -153,14 +153,22 @@ int measure_begin(const struct fl_command_call *call, struct measure *ret_measur
     return FL_EXIT_OK;
 }
 
+void measure_print(const struct fl_command_call *call, const struct measure_options *options,
+                   const struct measure_table *table, const char *head)
+{
+    if (!options->json)
+        fprintf(call->out, "%s\n", head);
+    (options->json ? print_json : print_text)(table, call->out);
+}
+
 void measure_end(const struct fl_command_call *call, struct measure *measure, const char *bounds)
 {
     const struct measure_options *options = measure->options;
-    if (!options->json)
-        fprintf(call->out,
-                "kernels: %s; threads: %d; bounds: %s; times: least of %d repetitions, ratio: median\n",
-                measure->kernels->name, (int)options->threads, bounds, (int)options->repetitions);
-    (options->json ? print_json : print_text)(&measure->table, call->out);
+    char head[256];
+    snprintf(head, sizeof head,
+             "kernels: %s; threads: %d; bounds: %s; times: least of %d repetitions, ratio: median",
+             measure->kernels->name, (int)options->threads, bounds, (int)options->repetitions);
+    measure_print(call, options, &measure->table, head);
     munmap(measure->delta, options->elems * sizeof(float));
     munmap(measure->residual, options->elems * sizeof(float));
     if (measure->input)

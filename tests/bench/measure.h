@@ -20,6 +20,7 @@ struct measure_options {
     char kernels[32];
     uint64_t elems, repetitions, threads;
     char input[FL_PATH_SIZE];
+    char device[16]; /* "": the host */
 };
 
 #define MEASURE_ROWS                                                                                         \
@@ -91,7 +92,11 @@ struct measure {
  * there; the program ends when there is no memory. */
 int measure_begin(const struct fl_command_call *call, struct measure *ret_measure);
 
-/* Prints the rows, for people with a line before them, and gives up what measure_begin made. */
+/* Prints the rows, for people with the line head before them. */
+void measure_print(const struct fl_command_call *call, const struct measure_options *options,
+                   const struct measure_table *table, const char *head);
+
+/* The same, and gives up what measure_begin made. */
 void measure_end(const struct fl_command_call *call, struct measure *measure, const char *bounds);
 
 /* Seconds of processor time of this thread: what other programs take of a core does not count, what they take
