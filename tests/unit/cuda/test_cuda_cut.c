@@ -147,6 +147,29 @@ static void each_sampled(void *context)
     }
 }
 
+/* The sample sees the only three large ones, and the threshold is lowered until it may be no more; then all
+ * reach it. */
+static void lowered_to_the_last(void *context)
+{
+    const double ratio = 0.01;
+    struct sample *sample = context;
+    sample->n = 4 * TILE + 5;
+    struct fl_threshold_sample drawn = fl_threshold_draw_sample(sample->n, ratio, 1);
+    for (size_t i = 0; i < sample->n; i++)
+        sample->x[i] = 0.11f; /* between 0.8^10 and 0.8^9 */
+    for (size_t i = 0; i < drawn.rank; i++)
+        sample->x[drawn.start + i * drawn.stride] = 1;
+    check_sampled(sample, ratio, 1);
+    assert_true(sample->count > drawn.rank);
+}
+
+static void test_a_threshold_that_was_lowered_to_the_last_is_counted_again(void **state)
+{
+    static struct sample sample;
+    (void)state;
+    fl_schedules_each(lowered_to_the_last, &sample);
+}
+
 static void test_the_sampled_threshold_is_the_codecs(void **state)
 {
     static struct sample sample;
@@ -160,6 +183,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_k_largest_are_kept_and_of_equals_the_first),
         cmocka_unit_test(test_the_sampled_threshold_is_the_codecs),
+        cmocka_unit_test(test_a_threshold_that_was_lowered_to_the_last_is_counted_again),
     };
     return run_on_device(tests);
 }
