@@ -19,6 +19,8 @@
  *   atomic before a __threadfence; by nothing else. Shuffles, ballots and atomics alone order nothing.
  * - Overruns of shared and of device memory and use after cudaFree, in builds with AddressSanitizer: both
  *   kinds of memory have their exact size.
+ * - Host code that follows a device pointer, in the same builds: device memory is open only to what runs on
+ *   the device. Misaligned vectors, with UndefinedBehaviorSanitizer.
  * - Reads of memory nobody has written: shared and device memory start as garbage that differs by seed.
  * - Missing synchronisation of the host: what is queued on a stream runs only when the host waits for it,
  *   other streams in an order given by the schedule. Pageable host memory is copied like CUDA does: to the

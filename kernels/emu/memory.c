@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernels/emu/grid.h"
+#include "kernels/emu/sanitizers.h"
 
 /* A piece of device memory or of pinned host memory: exactly as long as asked for, so that AddressSanitizer
  * sees what lies outside. */
@@ -42,6 +43,20 @@ int fl_memory_ends(const void *memory)
     return find((const char *)memory - 1) != NULL;
 }
 
+void fl_memory_open(void)
+{
+    for (const struct piece *piece = pieces; piece; piece = piece->next)
+        fl_asan_open(piece->at, piece->bytes);
+}
+
+void fl_memory_close(void)
+{
+    for (const struct piece *piece = pieces; piece; piece = piece->next) {
+        if (!piece->pinned)
+            fl_asan_close(piece->at, piece->bytes);
+    }
+}
+
 static cudaError_t add_piece(void **ret_memory, size_t bytes, int pinned)
 {
     struct piece *piece = malloc(sizeof *piece);
@@ -54,6 +69,7 @@ static cudaError_t add_piece(void **ret_memory, size_t bytes, int pinned)
     *piece = (struct piece){pieces, at, bytes, pinned};
     pieces = piece;
     *(pinned ? &fl_runtime.counts.pinned_bytes : &fl_runtime.counts.device_bytes) += bytes;
+    fl_memory_close();
     *ret_memory = at;
     return cudaSuccess;
 }
@@ -106,6 +122,7 @@ static cudaError_t release(void *memory, int pinned)
     fl_stream_drain_all();
     *link = piece->next;
     *(pinned ? &fl_runtime.counts.pinned_bytes : &fl_runtime.counts.device_bytes) -= piece->bytes;
+    fl_asan_open(piece->at, piece->bytes);
     free(piece->at);
     free(piece);
     return fl_runtime_leave(cudaSuccess);

@@ -54,6 +54,10 @@ void fl_stream_drain_all(void);
  */
 int fl_memory_reachable(const void *memory, size_t bytes);
 
+/* Around whatever runs on the device: AddressSanitizer lets nobody else touch device memory. */
+void fl_memory_open(void);
+void fl_memory_close(void);
+
 /* 1 when such memory ends right before memory. */
 int fl_memory_ends(const void *memory);
 

@@ -32,11 +32,16 @@ void AnnotateBenignRaceSized(const char *file, int line, const volatile void *me
 #endif
 
 #ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#define fl_asan_open(at, bytes)        __asan_unpoison_memory_region(at, bytes)
+#define fl_asan_close(at, bytes)       __asan_poison_memory_region(at, bytes)
 #define fl_asan_leave(save, at, bytes) __sanitizer_start_switch_fiber(save, at, bytes)
 #define fl_asan_arrive(saved, ret_bottom, ret_bytes)                                                         \
     __sanitizer_finish_switch_fiber(saved, ret_bottom, ret_bytes)
 #else
+#define fl_asan_open(at, bytes)                      ((void)(at), (void)(bytes))
+#define fl_asan_close(at, bytes)                     ((void)(at), (void)(bytes))
 #define fl_asan_leave(save, at, bytes)               ((void)(save), (void)(at), (void)(bytes))
 #define fl_asan_arrive(saved, ret_bottom, ret_bytes) ((void)(saved), (void)(ret_bottom), (void)(ret_bytes))
 #endif

@@ -72,7 +72,9 @@ static void run_first(struct CUstream_st *stream)
 {
     struct fl_task *task = stream->first;
     stream->first = task->next;
+    fl_memory_open();
     task->run(task);
+    fl_memory_close();
     free(task);
     queued--;
 }

@@ -171,6 +171,24 @@ template <bool right> static __global__ void device_overrun(data d)
     d.out[here()] = right ? d.in[here()] : d.in[here() + 1] - 1;
 }
 
+/* out = in, two at a time. The bug: the pairs do not begin where vectors may. */
+template <bool right> static __global__ void misaligned_vector(data d)
+{
+    unsigned at = here() + (right ? 0 : 1);
+    if (here() % 2 || at + 1 >= ALL)
+        return;
+    uint2 pair = *(const uint2 *)&d.in[at];
+    d.out[at] = pair.x;
+    d.out[at + 1] = pair.y;
+    if (here() == 0)
+        d.out[0] = 1;
+}
+
+static bool is_copied_but_for_the_last(const unsigned *out)
+{
+    return out[0] == 1 && out[ALL - 2] == ALL - 1;
+}
+
 /* out = in. The bug: the tile is read before anybody has written it. */
 template <bool right> static __global__ void uninitialised_shared(data d)
 {
@@ -317,6 +335,7 @@ static const struct {
     KERNEL(missing_syncwarp, is_reversed_in_warps),
     KERNEL(shared_overrun, is_copied),
     KERNEL(device_overrun, is_copied),
+    KERNEL(misaligned_vector, is_copied_but_for_the_last),
     KERNEL(uninitialised_shared, is_copied),
     KERNEL(partial_ballot, is_half_of_20),
     KERNEL(ballot_after_return, is_half_of_20),
@@ -436,13 +455,21 @@ static void use_after_free(setting *s, bool right)
         must(cudaFree(more));
 }
 
+static void host_reads_device(setting *s, bool right)
+{
+    if (right)
+        must(cudaMemcpy(s->out, s->device.in, sizeof s->out, cudaMemcpyDeviceToHost));
+    else
+        memcpy(s->out, s->device.in, sizeof s->out);
+}
+
 static const struct {
     const char *name;
     void (*run)(setting *s, bool right);
 } hosts[] = {
     {"host_pointer", host_pointer},     {"result_before_wait", result_before_wait},
     {"missing_event", missing_event},   {"buffer_used_again", buffer_used_again},
-    {"use_after_free", use_after_free},
+    {"use_after_free", use_after_free}, {"host_reads_device", host_reads_device},
 };
 
 /* 0 or WRONG; PLANTED_USAGE when there is no such bug. */

@@ -10,8 +10,9 @@
 #include "planted.h"
 
 /* Set by this test, so that the two cannot be taken for anything else. */
-#define EXIT_RACE    66
-#define EXIT_OVERRUN 67
+#define EXIT_RACE      66
+#define EXIT_OVERRUN   67
+#define EXIT_UNDEFINED 1 /* UndefinedBehaviorSanitizer always leaves with this one */
 
 #if defined(__SANITIZE_THREAD__)
 #define BUILD tsan
@@ -22,15 +23,16 @@
 #endif
 
 enum seen {
-    NOT,     /* not in this build, whatever the result is */
-    WRONG,   /* a wrong result, or a report, under at least one schedule */
-    REPORT,  /* by the emulator, under every schedule */
-    RACE,    /* by ThreadSanitizer, under every schedule */
-    OVERRUN, /* by AddressSanitizer, under every schedule */
+    NOT,       /* not in this build, whatever the result is */
+    WRONG,     /* a wrong result, or a report, under at least one schedule */
+    REPORT,    /* by the emulator, under every schedule */
+    RACE,      /* by ThreadSanitizer, under every schedule */
+    OVERRUN,   /* by AddressSanitizer, under every schedule */
+    UNDEFINED, /* by UndefinedBehaviorSanitizer, under every schedule */
 };
 
 static const struct bug {
-    const char *name, *text; /* text: what a report of the emulator says */
+    const char *name, *text; /* text: what a report says that is not ThreadSanitizer's */
     enum seen plain, asan, tsan;
 } bugs[] = {
     {"missing_barrier", NULL, WRONG, WRONG, RACE},
@@ -39,9 +41,11 @@ static const struct bug {
     {"missing_fence", NULL, NOT, NOT, RACE},
     {"plain_add", NULL, NOT, NOT, RACE},
     {"missing_syncwarp", NULL, WRONG, WRONG, RACE},
-    {"shared_overrun", NULL, NOT, OVERRUN, NOT},
-    {"device_overrun", NULL, NOT, OVERRUN, NOT},
-    {"use_after_free", NULL, NOT, OVERRUN, NOT},
+    {"shared_overrun", "AddressSanitizer: heap-buffer-overflow", NOT, OVERRUN, NOT},
+    {"device_overrun", "AddressSanitizer: heap-buffer-overflow", NOT, OVERRUN, NOT},
+    {"use_after_free", "AddressSanitizer: heap-use-after-free", NOT, OVERRUN, NOT},
+    {"host_reads_device", "AddressSanitizer: use-after-poison", NOT, OVERRUN, NOT},
+    {"misaligned_vector", "misaligned address", NOT, UNDEFINED, NOT},
     {"uninitialised_shared", NULL, WRONG, WRONG, WRONG},
     {"partial_ballot", "__ballot_sync with mask 0xffffffff", REPORT, REPORT, REPORT},
     {"ballot_after_return", "__ballot_sync with mask 0xffffffff", REPORT, REPORT, REPORT},
@@ -106,9 +110,9 @@ static void check_report(const struct bug *bug, enum seen seen, int code, const 
         must_have(text, "ThreadSanitizer: data race");
         must_have(text, bug->name);
     }
-    if (seen == OVERRUN) {
-        assert_int_equal(code, EXIT_OVERRUN);
-        must_have(text, "AddressSanitizer: heap-");
+    if (seen == OVERRUN || seen == UNDEFINED) {
+        assert_int_equal(code, seen == OVERRUN ? EXIT_OVERRUN : EXIT_UNDEFINED);
+        must_have(text, bug->text);
         must_have(text, "planted.cu");
     }
 }
