@@ -101,7 +101,8 @@ int fl_session_take(struct fl_device_session *s, const struct fl_device_rule *ru
                     uint32_t *ret_finite);
 /* The part of take() before the numbers come to the host. */
 int fl_session_queue_take(struct fl_device_session *s, const struct fl_device_rule *rule);
-int fl_session_time(struct fl_device_session *s, uint32_t what, const struct fl_device_rule *rule, double *ret_seconds);
+int fl_session_time(struct fl_device_session *s, uint32_t what, const struct fl_device_rule *rule,
+                    double *ret_seconds);
 int fl_session_get_taken(struct fl_device_session *s, uint32_t *ret_indices, uint32_t *ret_words);
 
 #define FL_TRY(s, what, call)                                                                                \

@@ -32,7 +32,8 @@ static int queue(struct fl_device_session *s, uint32_t what, const struct fl_dev
     }
 }
 
-int fl_session_time(struct fl_device_session *s, uint32_t what, const struct fl_device_rule *rule, double *ret_seconds)
+int fl_session_time(struct fl_device_session *s, uint32_t what, const struct fl_device_rule *rule,
+                    double *ret_seconds)
 {
     size_t bytes = s->network.elems * sizeof(float);
     float ms;
@@ -40,7 +41,8 @@ int fl_session_time(struct fl_device_session *s, uint32_t what, const struct fl_
         FL_TRY(s, "making an event", cudaEventCreate(&s->began));
     if (!s->ended)
         FL_TRY(s, "making an event", cudaEventCreate(&s->ended));
-    FL_TRY(s, "getting ready", cudaMemcpyAsync(s->end, s->replica, bytes, cudaMemcpyDeviceToDevice, s->stream));
+    FL_TRY(s, "getting ready",
+           cudaMemcpyAsync(s->end, s->replica, bytes, cudaMemcpyDeviceToDevice, s->stream));
     FL_TRY(s, "getting ready", cudaMemsetAsync(s->gradient, 0, bytes, s->stream));
     FL_TRY(s, "getting ready", cudaMemsetAsync(s->momentum, 0, bytes, s->stream));
     FL_TRY(s, "timing", cudaEventRecord(s->began, s->stream));
