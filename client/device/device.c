@@ -24,8 +24,9 @@ struct fl_device {
     struct fl_device_session *session;
     struct fl_device_options options;
     size_t elems;
-    const float *replica; /* the host's, not on the device yet; NULL: it is there */
-    int has_residual;     /* the device's is the host's */
+    const float *replica; /* the host's, borrowed; NULL: none was told of */
+    int has_replica;      /* the device's is the host's */
+    int has_residual;     /* likewise */
     int has_pending;      /* the device's end is e_new of the newest update */
     enum fl_status failed;
     struct fl_taken taken;
@@ -54,25 +55,29 @@ static enum fl_status check(struct fl_device *d, int status)
 /* The host's replica to the device, unless it is there. */
 static enum fl_status bring_replica(struct fl_device *d)
 {
-    if (d->failed || !d->replica)
+    if (d->failed || d->has_replica)
         return d->failed;
+    if (!d->replica)
+        return FL_ERR_STATE;
     enum fl_status st = check(d, d->ops->put_replica(d->session, d->replica));
-    if (!st)
-        d->replica = NULL;
+    d->has_replica = !st;
     return st;
 }
 
-/* Other weights stand where the replica stood. */
+/* Other weights stand where the replica stood, which comes again when it is asked for. */
 static enum fl_status bring_weights(struct fl_device *d, const float *weights)
 {
     if (!weights)
         return bring_replica(d);
+    d->has_replica = 0;
     return d->failed ? d->failed : check(d, d->ops->put_replica(d->session, weights));
 }
 
 static void replica_replaced(struct fl_engine *engine, const float *values)
 {
-    of_engine(engine)->replica = values;
+    struct fl_device *d = of_engine(engine);
+    d->replica = values;
+    d->has_replica = 0;
 }
 
 struct assignment {
@@ -108,17 +113,15 @@ static void replica_assigned(struct fl_engine *engine, const float *values, stru
     struct fl_device *d = of_engine(engine);
     struct assignment a = {.device = d, .count = 0};
     struct fl_payload payload;
-    if (d->replica || d->failed) { /* it will come as a whole */
-        d->replica = values;
+    d->replica = values;
+    if (!d->has_replica || d->failed) /* it will come as a whole */
         return;
-    }
     enum fl_status st = fl_sparse_check(d->elems, delta, &payload);
     if (!st)
         st = fl_payload_walk(&payload, 0, d->elems, assign_group, &a);
     if (!st && a.count)
         st = send_assignment(&a);
-    if (st)
-        d->replica = values;
+    d->has_replica = !st;
 }
 
 static void residual_replaced(struct fl_engine *engine)
@@ -303,6 +306,8 @@ static enum fl_status compress(struct fl_engine *engine, const struct fl_engine_
     enum fl_status st = d->failed;
     if (!st && params)
         st = fl_codec_params_check(params, d->elems);
+    if (!st)
+        st = bring_replica(d);
     if (!st)
         st = check(d, d->ops->delta(d->session, &result.delta_squares, &finite));
     if (!st && !finite)

@@ -35,7 +35,8 @@ FL_MUST_CHECK enum fl_status fl_device_new(const struct fl_card *card,
 /* NULL is accepted. */
 void fl_device_free(struct fl_device *device);
 
-/* Borrowed; fl_trainer_free() does nothing to it. */
+/* Borrowed; fl_trainer_free() does nothing to it. Without weights of its own (NULL) it works on the engine's
+ * replica, FL_ERR_STATE when the engine was told of none; other weights leave that as it is. */
 struct fl_trainer *fl_device_trainer(struct fl_device *device);
 struct fl_engine *fl_device_engine(struct fl_device *device);
 

@@ -193,6 +193,57 @@ static void test_updates_are_the_hosts_bit_for_bit(void **state)
     fl_schedules_each(check_rounds, NULL);
 }
 
+/* Other weights that were judged or trained from, before and within a round, leave the replica as it was. */
+static void test_other_weights_do_not_become_the_replica(void **state)
+{
+    struct bench b;
+    struct fl_metrics before, other, after;
+    struct fl_train_report report;
+    struct fl_engine_result expected, got;
+    struct fl_buf expected_payload, payload;
+    (void)state;
+    fl_buf_init(&expected_payload, 1 << 20);
+    fl_buf_init(&payload, 1 << 20);
+    bench_init(&b, &bench_mlp, 0);
+    struct fl_engine *engine = fl_device_engine(b.device);
+    struct fl_trainer *trainer = fl_device_trainer(b.device);
+    struct fl_engine_round round = {b.start, b.residual, b.end, b.elems};
+    float *weights = calloc(b.elems, sizeof *weights);
+    assert_non_null(weights);
+    assert_status(fl_trainer_train(trainer, NULL, &bench_plan, 0, NULL, NULL, &report), FL_ERR_STATE);
+    assert_status(fl_trainer_evaluate(trainer, NULL, &before), FL_ERR_STATE);
+    assert_null(fl_device_failure(b.device));
+
+    fl_engine_replica_replaced(engine, b.start);
+    fl_engine_residual_replaced(engine);
+    assert_ok(fl_trainer_evaluate(trainer, NULL, &before));
+    assert_ok(fl_trainer_evaluate(trainer, weights, &other));
+    assert_true(other.loss_sum != before.loss_sum);
+    assert_ok(fl_trainer_evaluate(trainer, NULL, &after));
+    assert_true(after.loss_sum == before.loss_sum);
+
+    assert_ok(fl_trainer_train(trainer, weights, &bench_plan, 0, NULL, b.other, &report));
+    check_round(&b, &codecs[0]); /* trains from the replica */
+
+    assert_ok(fl_trainer_train(trainer, NULL, &bench_plan, 0, NULL, NULL, &report));
+    assert_ok(fl_engine_compress(engine, &round, &codecs[0], &expected_payload, &expected));
+    assert_ok(fl_trainer_train(trainer, NULL, &bench_plan, 0, NULL, NULL, &report));
+    assert_ok(fl_trainer_evaluate(trainer, weights, &other));
+    assert_ok(fl_engine_compress(engine, &round, &codecs[0], &payload, &got));
+    assert_int_equal(got.count, expected.count);
+    assert_true(got.delta_squares == expected.delta_squares);
+    assert_int_equal(payload.size, expected_payload.size);
+    assert_memory_equal(payload.data, expected_payload.data, payload.size);
+
+    assert_ok(fl_trainer_evaluate(trainer, weights, &other));
+    assign(&b, 3); /* while other weights are there */
+    check_round(&b, &codecs[0]);
+    free(weights);
+    fl_buf_done(&expected_payload);
+    fl_buf_done(&payload);
+    bench_done(&b);
+}
+
 /* What docs/decisions/0008 says goes over the bus, and that a round takes no memory and hardly waits. */
 static void test_a_round_moves_what_it_must_and_takes_no_memory(void **state)
 {
@@ -293,6 +344,7 @@ int main(void)
         cmocka_unit_test(test_training_gives_the_hosts_bits),
         cmocka_unit_test(test_data_that_do_not_fit_are_streamed),
         cmocka_unit_test(test_updates_are_the_hosts_bit_for_bit),
+        cmocka_unit_test(test_other_weights_do_not_become_the_replica),
         cmocka_unit_test(test_a_round_moves_what_it_must_and_takes_no_memory),
         cmocka_unit_test(test_numbers_that_are_not_finite_are_seen),
         cmocka_unit_test(test_plans_out_of_range_and_stops_as_on_the_host),
