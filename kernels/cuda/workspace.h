@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 /*
- * Device memory that launchers with a workspace need for vectors of up to n elements, bytes: about n / 7.
+ * Device memory that launchers with a workspace need for vectors of up to n elements, bytes: about n / 8.
  * Aligned to 256 bytes, as cudaMalloc does; of no particular content at first. One serves all launchers, one
  * after the other on a stream; it carries the marks from fl_cuda_mark_*() to fl_cuda_take_*(), which must
  * have no other launcher on the same workspace between them.
