@@ -187,6 +187,7 @@ int fl_factored_state_fits(const struct fl_codec_params *params, struct fl_bytes
 enum fl_status fl_factored_check_head(const struct fl_codec_params *params, struct fl_cursor *cursor,
                                       struct fl_payload *payload)
 {
+    size_t rank_max = params->id == FL_CODEC_POWER_SGD ? params->rank : FL_FACTORED_RANK_MAX;
     enum fl_status st = FL_OK;
     payload->count = payload->dim;
     payload->tensors = params->tensors;
@@ -197,7 +198,7 @@ enum fl_status fl_factored_check_head(const struct fl_codec_params *params, stru
         st = get_part(cursor, &params->tensors[i], &part);
         if (st)
             return st;
-        if (params->id == FL_CODEC_POWER_SGD && part.rank > params->rank)
+        if (part.rank > rank_max)
             return FL_ERR_RANGE;
         st = check_floats(part.left, part.rank * part.rows);
         if (!st)

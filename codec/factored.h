@@ -21,7 +21,8 @@
 #include "codec/reader.h"
 
 #define FL_FACTORED_ITERATIONS 3
-/* low-rank: a matrix that needs more is sent as it is, since looking on would take long. */
+/* low-rank: a matrix that needs more is sent as it is, since looking on would take long. More is refused, so
+ * that reading takes no longer than this rank does, whoever wrote. */
 #define FL_FACTORED_RANK_MAX 32
 
 /* fl_codec_encode_fn of both. */

@@ -145,6 +145,23 @@ static void test_what_is_refused(void **state)
     }
 }
 
+/* Reading costs d times the rank, so a rank that no sender writes is refused. */
+static void test_no_rank_above_the_most(void **state)
+{
+    (void)state;
+    static const struct fl_codec_tensor shape = {80, 80};
+    static const struct fl_codec_params params = {
+        .id = FL_CODEC_LOW_RANK, .lambda = 1, .tensors = &shape, .tensor_count = 1};
+    for (size_t rank = FL_FACTORED_RANK_MAX; rank <= FL_FACTORED_RANK_MAX + 1; rank++) {
+        static uint8_t bytes[4 + (FL_FACTORED_RANK_MAX + 1) * 160 * 4] = {0x19, 0x80, 0x32};
+        struct fl_payload payload;
+        bytes[3] = (uint8_t)(rank + 1);
+        assert_int_equal(
+            fl_payload_check(&params, 6400, (struct fl_bytes){bytes, 4 + rank * 160 * 4}, &payload),
+            rank > FL_FACTORED_RANK_MAX ? FL_ERR_RANGE : FL_OK);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +169,7 @@ int main(void)
         cmocka_unit_test(test_matrices_of_low_rank_come_back),
         cmocka_unit_test(test_what_is_no_cheaper_is_dense),
         cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_no_rank_above_the_most),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
