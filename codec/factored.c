@@ -224,13 +224,15 @@ static float element(const struct part *part, size_t row, size_t column)
     return (float)sum;
 }
 
-static enum fl_status walk_part(const struct part *part, uint64_t base, fl_group_fn fn, void *user)
+/* The part's elements from begin to end, which lie in the vector from base on. */
+static enum fl_status walk_part(const struct part *part, uint64_t base, size_t begin, size_t end,
+                                fl_group_fn fn, void *user)
 {
     struct fl_group group;
     enum fl_status st = FL_OK;
-    size_t elems = part->rows * part->columns, row = 0, column = 0;
-    for (size_t at = 0; !st && at < elems; at += group.size) {
-        group.size = elems - at < FL_RICE_BLOCK ? elems - at : FL_RICE_BLOCK;
+    size_t row = begin / part->columns, column = begin % part->columns;
+    for (size_t at = begin; !st && at < end; at += group.size) {
+        group.size = end - at < FL_RICE_BLOCK ? end - at : FL_RICE_BLOCK;
         for (size_t i = 0; i < group.size; i++) {
             group.indices[i] = (uint32_t)(base + at + i);
             group.words[i] = fl_float_bits(element(part, row, column));
@@ -254,7 +256,8 @@ enum fl_status fl_factored_walk(const struct fl_payload *payload, uint64_t begin
         size_t elems = fl_codec_tensor_elems(&payload->tensors[i]);
         enum fl_status st = get_part(&cursor, &payload->tensors[i], &part);
         if (!st && base + elems > begin)
-            st = walk_part(&part, base, fn, user);
+            st = walk_part(&part, base, begin > base ? (size_t)(begin - base) : 0,
+                           end - base < elems ? (size_t)(end - base) : elems, fn, user);
         if (st)
             return st;
         base += elems;

@@ -38,7 +38,7 @@ int fl_factored_state_fits(const struct fl_codec_params *params, struct fl_bytes
 FL_MUST_CHECK enum fl_status fl_factored_check_head(const struct fl_codec_params *params,
                                                     struct fl_cursor *cursor, struct fl_payload *payload);
 
-/* fl_payload_walk() for kind 9. */
+/* fl_payload_walk() for kind 9: the coordinates from begin to end and no other. */
 FL_MUST_CHECK enum fl_status fl_factored_walk(const struct fl_payload *payload, uint64_t begin, uint64_t end,
                                               fl_group_fn fn, void *user);
 

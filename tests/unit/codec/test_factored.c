@@ -162,6 +162,48 @@ static void test_no_rank_above_the_most(void **state)
     }
 }
 
+struct seen {
+    const float *q;
+    uint64_t next;
+};
+
+static enum fl_status see(void *user, const struct fl_group *group)
+{
+    struct seen *seen = user;
+    for (size_t i = 0; i < group->size; i++) {
+        assert_int_equal(group->indices[i], seen->next++);
+        assert_int_equal(group->words[i], fl_float_bits(seen->q[group->indices[i]]));
+    }
+    return FL_OK;
+}
+
+/* A range is read by itself: threads that share a matrix do not each read all of it. */
+static void test_ranges_are_read_by_themselves(void **state)
+{
+    (void)state;
+    static const struct fl_codec_tensor shapes[] = {{30, 20}, {20, 1}, {17, 23}};
+    enum { DIM = 600 + 20 + 17 * 23 };
+    static const uint64_t cuts[] = {0, 1, 64, 333, 599, 600, 601, 620, 700, DIM};
+    static const struct fl_codec_params params = {
+        .id = FL_CODEC_POWER_SGD, .rank = 3, .tensors = shapes, .tensor_count = 3};
+    enum { CUTS = sizeof cuts / sizeof cuts[0] };
+    float p[DIM], q[DIM];
+    struct fl_payload payload;
+    struct fl_buf buf;
+    fl_buf_init(&buf, 1 << 20);
+    sample_fill(p, DIM, 0.05, 3);
+    decode(&params, p, DIM, &buf, q);
+    assert_ok(fl_payload_check(&params, DIM, fl_buf_view(&buf), &payload));
+    for (size_t from = 0; from < CUTS; from++) {
+        for (size_t to = from; to < CUTS; to++) {
+            struct seen seen = {q, cuts[from]};
+            assert_ok(fl_payload_walk(&payload, cuts[from], cuts[to], see, &seen));
+            assert_int_equal(seen.next, cuts[to]);
+        }
+    }
+    fl_buf_done(&buf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +212,7 @@ int main(void)
         cmocka_unit_test(test_what_is_no_cheaper_is_dense),
         cmocka_unit_test(test_what_is_refused),
         cmocka_unit_test(test_no_rank_above_the_most),
+        cmocka_unit_test(test_ranges_are_read_by_themselves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
