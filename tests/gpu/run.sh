@@ -8,7 +8,7 @@ Usage: tests/gpu/run.sh [--binaries DIR] [--device cuda:N] [--elems N] [--whole]
 
   --binaries DIR   folder of fl-client, fl-bench and fl_cuda.so (default build/release/bin)
   --device cuda:N  which card (default cuda:0)
-  --elems N        elements of the vectors (default 100000000: 2.1 GB of the card's memory)
+  --elems N        elements of the vectors (default 100000000: 2.0 GB of the card's memory)
   --whole          also run the quickstart on the card and on the CPU, and compare
 
 Exit codes: 0 passed, 1 failed, 2 wrong option, 77 skipped: no device.
