@@ -197,6 +197,8 @@ void fl_session_close(struct fl_device_session *s)
 {
     if (!s)
         return;
+    if (s->copier)
+        (void)cudaStreamSynchronize(s->copier);
     if (s->stream)
         (void)cudaStreamSynchronize(s->stream);
     fl_batches_done(s);
